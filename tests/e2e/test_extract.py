@@ -51,6 +51,15 @@ def test_values_are_printed_and_written(finesight, tmp_path):
     assert "Extracted values" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_values_are_written_with_any_format_of_the_document(finesight, tmp_path):
+    asked = ("read", PAGE, "--schema", json.dumps(SCHEMA), "--max-new-tokens", "48")
+    outcome = finesight(*asked, "--out", "out", "--format", "html")
+    assert outcome.code in (0, 3), outcome.err
+    written = json.loads((tmp_path / "out" / "extraction.json").read_text(encoding="utf-8"))
+    assert written["documents"][0]["fields"].keys() == {"room"}
+    assert (tmp_path / "out" / "document.html").is_file()
+
+
 def test_a_packet_is_classified(finesight, tmp_path):
     asked = ("classify", PAGE, "--label", "notice=opening hours", "--label", "invoice")
     outcome = finesight(*asked, "--threshold", "0", "--report", "kinds.html")
@@ -105,6 +114,7 @@ def test_wrong_usage_is_refused_before_a_model_is_opened(finesight, tmp_path):
         (("read", PAGE, "--schema", json.dumps(SCHEMA), "--format", "csv"), "needs --out"),
         (("read", PAGE, "--schema", "none.json"), "cannot be read"),
         (("read", PAGE, "--schema", wrong_rule), "the rule"),
+        (("read", PAGE, "--schema", '{"type": "object", "properties": {}}'), "names no value"),
         (("classify", PAGE, "--label", "one"), "at least two"),
         (("classify", PAGE, "--label", "one", "--label", ""), "empty"),
         (

@@ -18,7 +18,7 @@ def test_markdown_is_printed(finesight):
     assert outcome.code == 0, outcome.err
     assert outcome.out == WRITTEN
     assert "pages are read as text" in outcome.err
-    assert "1 pages: 1 read" in outcome.err
+    assert "1 page: 1 read" in outcome.err
 
 
 def test_a_folder_has_the_documents_and_is_used_again(finesight, tmp_path):
@@ -70,3 +70,29 @@ def test_forms_that_are_only_files_need_a_folder(finesight):
     outcome = finesight("read", PAGE, "--format", "pdf")
     assert outcome.code == 2
     assert "--format pdf needs --out" in outcome.err
+
+
+def test_options_without_effect_are_refused(finesight):
+    for words, told in (
+        (("--one-document",), "--one-document needs --schema"),
+        (("--ask-pages", "2"), "--ask-pages needs --ask"),
+        (("--ask", " "), "--ask is empty"),
+    ):
+        outcome = finesight("read", PAGE, *words)
+        assert outcome.code == 2
+        assert told in outcome.err
+
+
+def test_a_bad_file_does_not_stop_the_others(finesight, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.pdf").write_bytes(b"\x00\x01junk")
+    (folder / "b.pdf").write_bytes(b"")
+    (folder / "c.pdf").write_bytes(PAGE.read_bytes())
+    outcome = finesight("read", "scans")
+    assert outcome.code == 1
+    assert "Reading room" in outcome.out
+    assert "a.pdf is no PDF" in outcome.out
+    assert "is no picture" not in outcome.out + outcome.err
+    assert "2 of 3 pages were not read to their end: 1, 2" in outcome.err
+    assert "--max-tries" not in outcome.err

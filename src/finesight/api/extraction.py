@@ -16,6 +16,7 @@ from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.extract import extract as extract_pages
 from finesight.apps.extract.records import Extraction
 from finesight.apps.extract.schema import SchemaSource, load_schema
+from finesight.apps.extract.schema_checks import check_schema
 from finesight.apps.page_images import with_images
 from finesight.responder import Responder
 
@@ -56,6 +57,7 @@ def extract(
         AppError: an optional library is not installed, or `out` holds other pages.
     """
     own = load_schema(schema)
+    check_schema(own)
     paths = [files] if isinstance(files, (str, Path)) else files
     known = document or read(
         paths, model=model, pages=pages, route=route, options=read_options, dpi=dpi, out=out

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from finesight.apps.document.records import ReadPage
     from finesight.apps.extract.records import Extraction
     from finesight.apps.extract.schema import Schema
+    from finesight.apps.extract.write import Form
     from finesight.responder import Responder
 
 SchemaFile = Annotated[
@@ -41,6 +42,7 @@ OneDocument = Annotated[
 ]
 
 _TABLES = (Format.CSV, Format.XLSX)
+_FORMS: tuple[Form, ...] = ("json", "csv", "xlsx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +149,17 @@ def checked(
             hint="--schema FILE names the values, --out DIR is the folder of the files",
         )
     if schema is None:
+        if is_one:
+            raise ConfigError(
+                "--one-document needs --schema",
+                hint="without a schema, all files are one document anyway: leave --one-document out",
+            )
         return None
-    from finesight.apps.extract.checks import check_rules
     from finesight.apps.extract.schema import load_schema
+    from finesight.apps.extract.schema_checks import check_schema
 
     found = load_schema(schema)
-    check_rules(found)
+    check_schema(found)
     return FieldsJob(found, out, formats, report, is_one)
 
 
@@ -161,13 +168,14 @@ def _write(
 ) -> list[str]:
     from finesight.apps.extract.write import write_extractions
 
+    """Write the values in their formats; without one of these, as JSON, so that they are not lost."""
     written = []
-    for form in ("json", "csv", "xlsx"):
-        if Format(form) in formats:
-            path = folder / f"extraction.{form}"
-            write_extractions(path, extractions, form)
-            sys.stderr.write(f"wrote {path}\n")
-            written.append(str(path))
+    forms = [form for form in _FORMS if Format(form) in formats] or ["json"]
+    for form in forms:
+        path = folder / f"extraction.{form}"
+        write_extractions(path, extractions, form)
+        sys.stderr.write(f"wrote {path}\n")
+        written.append(str(path))
     return written
 
 

@@ -110,7 +110,12 @@ Ask = Annotated[
     ),
 ]
 AskPages = Annotated[
-    int, typer.Option(min=1, help="Most pages that are shown to the model for one question.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="With --ask: most pages that are shown to the model for one question.",
+        show_default="8",
+    ),
 ]
 
 
@@ -127,7 +132,7 @@ def read(
     upright: Upright = UprightChoice.AUTO,
     photo: Photo = False,
     ask: Ask = None,
-    ask_pages: AskPages = 8,
+    ask_pages: AskPages = None,
     schema: extract.SchemaFile = None,
     one_document: extract.OneDocument = False,
     report: options.Report = None,
@@ -156,6 +161,7 @@ def read(
     """
     with reported(debug=debug):
         _check(out, formats, report)
+        _check_questions(ask or [], ask_pages)
         fields = extract.checked(schema, out, formats, report, is_one=one_document)
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
@@ -167,7 +173,7 @@ def read(
         if route is RouteChoice.AUTO:
             job = _probed(job, responder)
         document = _read(job, responder, order)
-        answers = [_answered(each, document, job, responder, ask_pages) for each in ask or []]
+        answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
         results = Results(document, addresses, dpi, tuple(answers), model)
         if fields is not None:
             fields.show(results, responder, asked, as_json=as_json)
@@ -208,6 +214,15 @@ def _check(out: Path | None, formats: list[Format], report: Path | None) -> None
         raise ConfigError(
             f"--format {min(only_files).value} needs --out",
             hint="--out DIR is the folder of the documents",
+        )
+
+
+def _check_questions(questions: list[str], most_pages: int | None) -> None:
+    if not all(one.strip() for one in questions):
+        raise ConfigError("--ask is empty", hint='give a question: --ask "What is the total?"')
+    if most_pages is not None and not questions:
+        raise ConfigError(
+            "--ask-pages needs --ask", hint="it limits the pages of a question: --ask QUESTION"
         )
 
 
@@ -261,6 +276,7 @@ def _read(job: Job, responder: Responder, order: OrderChoice) -> Document:
     counts = Counter(page.status for page in document.pages)
     words = ", ".join(f"{number} {status}" for status, number in counts.items())
     again = f", {kept} of them by an earlier run" if kept else ""
-    sys.stderr.write(f"{len(document.pages)} pages: {words}{again}\n")
+    number = len(document.pages)
+    sys.stderr.write(f"{number} {'page' if number == 1 else 'pages'}: {words}{again}\n")
     note(document)
     return document

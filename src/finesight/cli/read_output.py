@@ -111,12 +111,16 @@ def raise_if_not_read(results: Results) -> None:
         AppError: naming the pages or the questions.
     """
     pages = results.document.pages
-    bad = [page.number for page in pages if page.status in ("partly", "unreadable")]
+    bad = [page for page in pages if page.status in ("partly", "unreadable")]
     if bad:
-        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        shown = ", ".join(str(page.number) for page in bad[:10]) + (
+            ", ..." if len(bad) > 10 else ""
+        )
+        more = "; --max-tries, --max-new-tokens or another --route may read more"
+        what = f"{len(bad)} of {len(pages)} pages were not read to their end: {shown}"
         raise AppError(
-            f"{len(bad)} of {len(pages)} pages were not read to their end: {shown}",
-            hint="what was read is written; --max-tries, --max-new-tokens or another --route may read more",
+            what if len(pages) > 1 else "the page was not read to its end",
+            hint=f"the reasons stand above{more if any(page.tries for page in bad) else ''}",
         )
     silent = [one for one in results.answers if one.found.status == "unread"]
     if silent:

@@ -199,7 +199,9 @@ def _turn_to(image: Image.Image, page: int, name: str) -> None:
     except Image.DecompressionBombError as error:
         raise _bomb(name, str(error)) from error
     except BROKEN as error:
-        raise DecodeError(f"{name}, page {page}, is broken: {error}") from error
+        raise DecodeError(
+            f"{name}, page {page + 1} (counted from 1), is broken: {error}"
+        ) from error
 
 
 def _identify(stream: BinaryIO, name: str) -> Image.Image:

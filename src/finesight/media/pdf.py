@@ -95,7 +95,9 @@ def load_page(
             document.init_forms()  # must precede loading the page, or its fields stay empty
             picture: Image.Image = document[page].render(scale=scale).to_pil()
         except pypdfium2.PdfiumError as error:
-            raise DecodeError(f"{name}, page {page}, cannot be drawn: {error}") from error
+            raise DecodeError(
+                f"{name}, page {page + 1} (counted from 1), cannot be drawn: {error}"
+            ) from error
         return picture.convert("RGB")
 
 
@@ -174,9 +176,13 @@ def _fit(
     try:
         width, height = document.get_page_size(page)
     except pypdfium2.PdfiumError as error:
-        raise DecodeError(f"{name}, page {page}, is broken: {error}") from error
+        raise DecodeError(
+            f"{name}, page {page + 1} (counted from 1), is broken: {error}"
+        ) from error
     if not (0 < width < math.inf and 0 < height < math.inf):
-        raise DecodeError(f"{name}, page {page}, has no area: {width:g} x {height:g} points")
+        raise DecodeError(
+            f"{name}, page {page + 1} (counted from 1), has no area: {width:g} x {height:g} points"
+        )
     scale = (dpi or DEFAULT_DPI) / _POINTS_PER_INCH
     size = Size(math.ceil(width * scale), math.ceil(height * scale))
     if size.area <= max_pixels:
@@ -185,13 +191,13 @@ def _fit(
     largest = math.sqrt(max_pixels / (width * height)) * 0.999
     if dpi is not None:
         raise MediaTooLarge(
-            f"{name}, page {page}, at {dpi:g} dpi is {size.width} x {size.height} pixels; "
+            f"{name}, page {page + 1} (counted from 1), at {dpi:g} dpi is {size.width} x {size.height} pixels; "
             f"at most {max_pixels:,} are drawn",
             hint=f"use at most {math.floor(largest * _POINTS_PER_INCH)} dpi",
         )
     size = Size(math.ceil(width * largest), math.ceil(height * largest))
     if size.area > max_pixels:
         raise MediaTooLarge(
-            f"{name}, page {page}, is {width:g} x {height:g} points: too long a strip"
+            f"{name}, page {page + 1} (counted from 1), is {width:g} x {height:g} points: too long a strip"
         )
     return largest, size

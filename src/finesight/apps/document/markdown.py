@@ -43,7 +43,7 @@ def document_markdown(document: Document, figures: Mapping[int, str] | None = No
             texts.setdefault(item.pieces[0].page.number, []).append(text)
     parts = []
     for page in document.pages:
-        parts.append(f"<!-- page {page.number} -->")
+        parts.append(f"<!-- {_comment(page.title)} -->")
         parts += [f"<!-- {page.status}: {_comment(each)} -->" for each in page.problems]
         parts += texts.get(page.number, ())
     return "\n\n".join(parts) + "\n"

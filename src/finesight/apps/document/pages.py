@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from finesight.apps.document.read import PageImage
-from finesight.errors import ConfigError, FinesightError
+from finesight.errors import ConfigError, FinesightError, MediaError
 from finesight.media import pdf
 from finesight.media.image import num_pages
 from finesight.media.pages import page_numbers
@@ -32,12 +32,14 @@ class PageAddress:
         index: page of the file, counted from 0.
         number: page of the document, counted from 1.
         is_pdf: whether the file is a PDF.
+        problem: why the file cannot be opened; it then counts as one page.
     """
 
     path: Path
     index: int
     number: int
     is_pdf: bool
+    problem: MediaError | None = None
 
 
 def find_pages(paths: Sequence[Path], pages: str | None = None) -> list[PageAddress]:
@@ -49,18 +51,24 @@ def find_pages(paths: Sequence[Path], pages: str | None = None) -> list[PageAddr
 
     Raises:
         ConfigError: a folder without pages, or no such pages.
-        MediaError: a file cannot be opened.
+        MediaError: none of the files can be opened.
     """
     found: list[PageAddress] = []
     for path in _files(paths):
-        with path.open("rb") as file:
-            is_pdf = kind_of(file.read(1024)) == "PDF document"
-        count = pdf.num_pages(path) if is_pdf else num_pages(path)
+        is_pdf = _is_pdf(path)
+        try:
+            count = pdf.num_pages(path) if is_pdf else num_pages(path)
+        except MediaError as error:
+            found.append(PageAddress(path, 0, len(found) + 1, is_pdf, error))
+            continue
         chosen = page_numbers(pages, count)
         found += [
             PageAddress(path, index, len(found) + place, is_pdf)
             for place, index in enumerate(chosen, 1)
         ]
+    problems = [one.problem for one in found if one.problem]
+    if problems and len(problems) == len(found):
+        raise problems[0]
     return found
 
 
@@ -74,9 +82,18 @@ def load(address: PageAddress, *, dpi: float | None = None) -> PageImage:
     Raises:
         MediaError: the page cannot be drawn.
     """
+    if address.problem is not None:
+        raise address.problem
     pixels = np.asarray(pdf.load_page(address.path, address.index, dpi=dpi))
     lines = page_lines(address.path, address.index, pixels=pixels) if address.is_pdf else ()
     return PageImage(address.path.name, address.index, address.number, pixels, lines)
+
+
+def _is_pdf(path: Path) -> bool:
+    """Whether a file is a PDF by its first bytes, or if these are of no picture, by its name."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(1024))
+    return kind == "PDF document" or (path.suffix.lower() == ".pdf" and "picture" not in kind)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

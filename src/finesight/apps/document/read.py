@@ -236,8 +236,8 @@ def _below(area: Box, blocks: Sequence[ReadBlock]) -> Box | None:
 
 
 def _is_blank(page: PageImage, area: Box) -> bool:
-    """Whether a part of the page has no ink, or too few rows for a line."""
-    if area.height < _LEAST_REST / 2:
+    """Whether a part of the page has no ink, or is a rest with too few rows for a line."""
+    if area.y1 > 0 and area.height < _LEAST_REST / 2:
         return True
     rows = page.pixels[int(area.y1) : int(area.y2), int(area.x1) : int(area.x2)]
     return bool(rows.size == 0 or int(rows.max()) - int(rows.min()) < _LEAST_INK)

@@ -135,6 +135,16 @@ class ReadPage:
         return "\n\n".join(text for one in self.blocks if (text := one.block.text))
 
     @property
+    def title(self) -> str:
+        """Its number, and if its file counts it differently, that of the file."""
+        title = f"page {self.number}"
+        return (
+            title
+            if self.number == self.index + 1
+            else f"{title}: page {self.index + 1} of {self.source}"
+        )
+
+    @property
     def is_out_of_order(self) -> bool:
         """Whether the order of the blocks differs clearly from the order of their places on the page."""
         return self.order is not None and self.order < _LEAST_ORDER

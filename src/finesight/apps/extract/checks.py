@@ -19,7 +19,7 @@ from finesight.apps.extract.records import CheckResult
 from finesight.apps.extract.schema import Schema, kind_of
 from finesight.errors import ConfigError
 
-__all__ = ["check_rules", "checks_of", "parse_rule"]
+__all__ = ["FUNCTIONS", "check_rules", "checks_of", "parse_rule", "rules_of"]
 
 _LONGEST = 1000
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
@@ -38,7 +38,7 @@ _COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.In: lambda item, group: item in group,
     ast.NotIn: lambda item, group: item not in group,
 }
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": lambda items: sum(items, Decimal(0)),
     "min": min,
     "max": max,
@@ -46,6 +46,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "round": lambda number, digits=Decimal(0): round(number, int(digits)),
 }
+"""Functions of rules, by name."""
 
 
 class _Unknown(Exception):
@@ -72,7 +73,7 @@ def parse_rule(rule: str) -> ast.expr:
             raise ConfigError(
                 f"the rule {rule[:160]!r} has {type(node).__name__}",
                 hint="rules have names, numbers, texts, + - * /, comparisons, and, or, not, in, "
-                f"and the functions {', '.join(_FUNCTIONS)}",
+                f"and the functions {', '.join(FUNCTIONS)}",
             )
     return body
 
@@ -80,12 +81,13 @@ def parse_rule(rule: str) -> ast.expr:
 def check_rules(schema: Schema) -> None:
     """Raise `ConfigError` if a rule of the schema is wrong."""
 
-    def visit(node: Any) -> None:
+    def visit(node: Any, *, is_names: bool = False) -> None:
         if isinstance(node, Mapping):
-            for rule in _rules(node):
-                parse_rule(rule)
-            for one in node.values():
-                visit(one)
+            if not is_names:
+                for rule in rules_of(node):
+                    parse_rule(rule)
+            for key, one in node.items():
+                visit(one, is_names=key in ("properties", "$defs", "definitions") and not is_names)
         elif isinstance(node, list):
             for one in node:
                 visit(one)
@@ -101,7 +103,7 @@ def checks_of(schema: Schema, data: Any) -> tuple[CheckResult, ...]:
 def _checks(schema: Schema, node: Any, data: Any, path: str) -> Iterator[CheckResult]:
     plain = schema.resolved(node)
     if isinstance(data, dict) and kind_of(plain) == "object":
-        for rule in _rules(plain):
+        for rule in rules_of(plain):
             yield _checked(rule, data, path)
         for key, one in schema.properties(plain).items():
             if key in data:
@@ -111,7 +113,12 @@ def _checks(schema: Schema, node: Any, data: Any, path: str) -> Iterator[CheckRe
             yield from _checks(schema, plain.get("items", {}), item, f"{path}[{index}]")
 
 
-def _rules(node: Mapping[str, Any]) -> list[str]:
+def rules_of(node: Mapping[str, Any]) -> list[str]:
+    """Rules of a part of a schema.
+
+    Raises:
+        ConfigError: `x-check` is neither a text nor a list of texts.
+    """
     given = node.get("x-check", [])
     rules = [given] if isinstance(given, str) else given
     if not isinstance(rules, list) or not all(isinstance(one, str) for one in rules):
@@ -127,7 +134,7 @@ def _checked(rule: str, data: Mapping[str, Any], path: str) -> CheckResult:
     used = {
         f"{path}.{name.id}" if path else name.id: data.get(name.id)
         for name in ast.walk(expression)
-        if isinstance(name, ast.Name) and name.id not in _FUNCTIONS
+        if isinstance(name, ast.Name) and name.id not in FUNCTIONS
     }
     try:
         holds = bool(_value(expression, data))
@@ -138,7 +145,7 @@ def _checked(rule: str, data: Mapping[str, Any], path: str) -> CheckResult:
 
 def _is_allowed(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS and not node.keywords
+        return isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and not node.keywords
     if isinstance(node, ast.Constant):
         return isinstance(node.value, (int, float, str, bool)) or node.value is None
     kinds = (
@@ -179,7 +186,7 @@ def _value(node: ast.AST, data: Any) -> Any:
             values = (bool(_value(one, data)) for one in parts)
             return all(values) if isinstance(op, ast.And) else any(values)
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _FUNCTIONS[name](*(_value(one, data) for one in arguments))
+            return FUNCTIONS[name](*(_value(one, data) for one in arguments))
         case ast.Compare():
             return _compared(node, data)
     raise _Unknown

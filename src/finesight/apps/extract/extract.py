@@ -22,11 +22,12 @@ from finesight.apps.document.records import ReadPage
 from finesight.apps.document.turned import turned_box, turned_page
 from finesight.apps.evidence import Coverage, Found, Provenance, Score, Skipped
 from finesight.apps.extract.ask import ExtractOptions, PageAnswer, ask_page, prompt_for
-from finesight.apps.extract.checks import check_rules, checks_of
+from finesight.apps.extract.checks import checks_of
 from finesight.apps.extract.merge import Merger
 from finesight.apps.extract.places import Placer
 from finesight.apps.extract.records import CheckResult, Extraction, Reading, Tree, paths_of
 from finesight.apps.extract.schema import Schema
+from finesight.apps.extract.schema_checks import check_schema
 from finesight.apps.extras import required
 from finesight.apps.numbers import decimal_mark
 from finesight.apps.page_images import PageAndImage
@@ -59,10 +60,10 @@ def extract(
         model: its name, for the provenance.
 
     Raises:
-        ConfigError: a rule of the schema is wrong.
+        ConfigError: the schema has a mistake.
         AppError: an optional library is not installed.
     """
-    check_rules(schema)
+    check_schema(schema)
     trees: list[Tree] = []
     read: list[ReadPage] = []
     problems: list[str] = []

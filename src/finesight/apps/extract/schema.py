@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, PydanticUserError
 
+from finesight.apps.extras import required
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 
@@ -53,6 +54,7 @@ def load_schema(source: SchemaSource) -> Schema:
         raise ConfigError(
             f"the schema is {shown(content)}", hint='a schema is an object: {"type": "object", ...}'
         )
+    _check_form(content)
     schema = Schema(content)
     if kind_of(schema.resolved(content)) != "object":
         raise ConfigError(
@@ -61,6 +63,21 @@ def load_schema(source: SchemaSource) -> Schema:
         )
     schema.answer()  # follows every reference
     return schema
+
+
+def _check_form(content: Mapping[str, Any]) -> None:
+    """Refuse what is no JSON Schema, such as an unknown type."""
+    with required("jsonschema", "extraction by schema"):
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+    try:
+        Draft202012Validator.check_schema(dict(content))
+    except SchemaError as error:
+        place = "".join(f", {step}" for step in error.absolute_path)
+        raise ConfigError(
+            f"the schema{place}: {error.message[:300]}",
+            hint="types are string, number, integer, boolean, object, array and null",
+        ) from error
 
 
 def _of_model(source: type[BaseModel]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,8 +19,10 @@ from finesight.apps.evidence import Status
 from finesight.apps.extract.schema import Node
 from finesight.apps.extras import required
 from finesight.apps.numbers import amounts, plain
+from finesight.errors import ConfigError
+from finesight.inputs import shown
 
-__all__ = ["Typed", "date_readings", "typed"]
+__all__ = ["Typed", "check_format", "date_readings", "typed"]
 
 _DAY, _YEAR = r"(\d{1,2})", r"(\d{4}|\d{2})"
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?")
@@ -34,9 +37,66 @@ _TRUE = frozenset(
 )
 _FALSE = frozenset({"false", "no", "unselected", "unchecked", "☐", "nein", "non", "否"})
 _ORDINARY = frozenset(
-    {"email", "uri", "uri-reference", "hostname", "ipv4", "ipv6", "regex", "password"}
+    (
+        *(
+            "email",
+            "idn-email",
+            "hostname",
+            "idn-hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "uri-reference",
+            "uri-template",
+        ),
+        *(
+            "iri",
+            "iri-reference",
+            "uuid",
+            "regex",
+            "json-pointer",
+            "relative-json-pointer",
+            "duration",
+            "password",
+        ),
+        *(
+            "byte",
+            "binary",
+            "base64",
+            "base64url",
+            "json-string",
+            "int32",
+            "int64",
+            "float",
+            "double",
+            "decimal",
+        ),
+        *(
+            "path",
+            "file-path",
+            "directory-path",
+            "color",
+            "phone",
+            "name-email",
+            "multi-host-uri",
+            "uuid1",
+            "uuid3",
+        ),
+        *(
+            "uuid4",
+            "uuid5",
+            "uuid6",
+            "uuid7",
+            "uuid8",
+            "ipvanyaddress",
+            "ipvanynetwork",
+            "ipvanyinterface",
+        ),
+        *("ipv4network", "ipv6network", "ipv4interface", "ipv6interface"),
+    )
 )
-"""Formats of JSON Schema that are texts and are left as they are."""
+"""Formats of JSON Schema, OpenAPI and pydantic that are texts and are left as they are."""
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +135,30 @@ def typed(raw: str, node: Node, *, mark: str = "") -> Typed:
             return Typed(word in _TRUE)
         return Typed(raw, "invalid", f"{raw!r} is neither true nor false")
     return _formatted(raw, node)
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that is neither known nor a module of python-stdnum.
+
+    Raises:
+        ConfigError: it is not known.
+        AppError: python-stdnum is not installed.
+    """
+    if name in _ORDINARY or name in ("date", "date-time", "time"):
+        return
+    with required("python-stdnum", f"the format {name}"):
+        import stdnum
+
+        del stdnum
+    if _IDENTIFIER.fullmatch(name):
+        with suppress(ImportError):
+            if hasattr(import_module(f"stdnum.{name}"), "is_valid"):
+                return
+    raise ConfigError(
+        f"the schema has the format {shown(name)}, which is not known",
+        hint="formats are date, date-time, time, other formats of JSON Schema such as email, and modules of "
+        "python-stdnum such as iban, isbn or eu.vat",
+    )
 
 
 def date_readings(raw: str, order: str = "") -> tuple[date, ...]:
@@ -128,7 +212,7 @@ def _formatted(raw: str, node: Node) -> Typed:
         if match is None or int(match[1]) > 23 or int(match[2]) > 59:
             return Typed(raw, "invalid", f"{raw!r} is no time")
         return Typed(f"{int(match[1]):02}:{match[2]}:{match[3] or '00'}{match[4] or ''}")
-    if name and name not in _ORDINARY and re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", name):
+    if name and name not in _ORDINARY and _IDENTIFIER.fullmatch(name):
         return _identifier(raw, name)
     return Typed(raw)
 

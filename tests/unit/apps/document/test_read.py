@@ -11,7 +11,7 @@ import pytest
 
 from finesight.apps.document.markdown import document_markdown
 from finesight.apps.document.pages import PageAddress, load
-from finesight.apps.document.read import ReadOptions, probe, read_page
+from finesight.apps.document.read import PageImage, ReadOptions, probe, read_page
 from finesight.apps.document.records import Document
 from finesight.geometry import iou
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle
@@ -124,6 +124,20 @@ def test_hidden_text_is_reported_and_not_read(tmp_path, oracle):
     assert [one.quote for one in read.hidden] == [hidden]
     assert hidden not in read.text
     assert not read.missed
+
+
+@pytest.mark.parametrize(("height", "status"), [(12, "read"), (1, "unreadable")])
+def test_a_low_picture_with_ink_is_asked_about(height, status):
+    pixels = np.full((height, 400, 3), 255, np.uint8)
+    pixels[0, 10:60] = 0
+    low = PageImage("low.png", 0, 1, pixels)
+    read = read_page(low, Oracle(lambda question: "Total 12"), replace(OPTIONS, route="text"))
+    assert read.status == status
+    assert read.text == ("Total 12" if status == "read" else "")
+    assert len(read.tries) == 1
+    assert ("side ratio" in "".join(read.problems)) == (
+        status == "unreadable"
+    )  # 400 : 1 is refused
 
 
 def test_a_blank_page_is_read_without_a_question(tmp_path):

@@ -18,6 +18,7 @@ from finesight.apps.document.records import ReadPage
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.extract import extract
 from finesight.apps.extract.schema import load_schema
+from finesight.apps.extract.schema_checks import check_schema
 from finesight.errors import ConfigError
 from finesight.geometry import Size
 from tests.support.app_responders import Oracle
@@ -257,8 +258,68 @@ def test_descriptions_and_closed_sets_are_notes_of_the_prompt():
         ({"type": "object", "properties": {"a": {"$ref": "http://example.com"}}}, "has no http"),
         ({"$ref": "#"}, "refers to itself"),
         ("[1]", "cannot be read"),
+        (
+            {"type": "object", "properties": {"a": {"type": "banana"}}},
+            "properties, a, type: 'banana'",
+        ),
+        ({"type": "object", "properties": 5}, "properties: 5"),
     ],
 )
 def test_wrong_schemas_are_refused(source, words):
     with pytest.raises(ConfigError, match=words):
         load_schema(source)
+
+
+LINES = {"type": "array", "items": {"$ref": "#/$defs/line"}}
+LINE = {"type": "object", "properties": {"amount": {"type": "number"}, "x-ray": {}}}
+
+
+def of(node: dict, **more) -> dict:
+    return {
+        "type": "object",
+        "properties": {"a": node, "lines": LINES},
+        "$defs": {"line": LINE},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (of({}, **{"x-check": "totl > 0"}), "names totl"),
+        (of({}, **{"x-check": "a == sum(lines.amont)"}), "names amont"),
+        (of({"type": "number"}, **{"x-check": "a.b > 0"}), "names b"),
+        (of({"type": "string", "x-check": "a > 0"}), "not an object"),
+        (of({"format": "date", "x-date-order": "XYZ"}), "x-date-order is .XYZ"),
+        (of({"type": "number", "x-decimal": "x"}), "x-decimal is .x"),
+        (of({"x-chek": "a > 0"}), "x-chek. is not known"),
+        (of({"x-labels": "Total"}), "x-labels is"),
+        (of({"enum": []}), "the enum is empty"),
+        (of({"type": "object", "properties": {}}), "properties are empty"),
+        ({"type": "object", "properties": {}}, "names no value"),
+        ({"type": "object"}, "names no value"),
+        (of({"type": "string", "format": "ibann"}), "format .ibann"),
+        (of({"type": "string", "format": "IBAN"}), "format .IBAN"),
+        (of({"type": "string", "format": "eu"}), "format .eu"),
+    ],
+)
+def test_mistakes_are_refused_before_a_page_is_read(source, words):
+    schema = load_schema(source)
+    with pytest.raises(ConfigError, match=words):
+        check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        of({"type": "number", "x-decimal": ","}, **{"x-check": "a == sum(lines.amount)"}),
+        of({}, **{"x-check": ["a.b == 1", "lines[0].amount < 2", "len(lines) > 0"]}),
+        of({"format": "eu.vat"}),
+        of({"format": "iso11649"}),
+        of({"format": "uuid"}),
+        of({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, **{"x-check": "a.a.lines.amount != []"}),
+        {"type": "object", "additionalProperties": {"type": "string"}, "x-check": "b == 1"},
+    ],
+)
+def test_sound_schemas_are_accepted(source):
+    check_schema(load_schema(source))
