@@ -160,8 +160,7 @@ def read(
     extracted value is in doubt or a rule of the schema fails.
     """
     with reported(debug=debug):
-        _check(out, formats, report)
-        _check_questions(ask or [], ask_pages)
+        _check(out, formats, report, ask or [], ask_pages)
         fields = extract.checked(schema, out, formats, report, is_one=one_document)
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
@@ -203,8 +202,15 @@ def _options(
     )
 
 
-def _check(out: Path | None, formats: list[Format], report: Path | None) -> None:
-    """Refuse outputs that cannot be written, before a model is opened."""
+def _check(
+    out: Path | None,
+    formats: list[Format],
+    report: Path | None,
+    questions: list[str],
+    most_pages: int | None,
+) -> None:
+    """Refuse outputs that cannot be written and questions that cannot be asked, before a model is opened."""
+    _check_questions(questions, most_pages)
     if out is not None:
         check_writable(out, is_folder=True)
     if report is not None:

@@ -152,15 +152,18 @@ def _print_answer(answer: DocumentAnswer, document: Document) -> None:
 
 def _note(page: ReadPage) -> None:
     found = (
-        (len(page.missed), "lines of the text layer were not read and are added from it"),
-        (len(page.invented), "blocks are not in the text layer"),
-        (len(page.hidden), "lines of the text layer cannot be seen and are left out"),
+        (len(page.missed), "line", "of the text layer not read, added from it"),
+        (len(page.invented), "block", "not in the text layer"),
+        (len(page.hidden), "line", "of the text layer not visible, left out"),
     )
-    for number, words in found:
+    for number, name, words in found:
         if number:
-            sys.stderr.write(f"page {page.number}: {number} {words}\n")
+            what = name if number == 1 else f"{name}s"
+            sys.stderr.write(f"page {page.number}: {number} {what} {words}\n")
     if page.turn:
-        sys.stderr.write(f"page {page.number}: read after {page.turn} quarter turns\n")
+        sys.stderr.write(
+            f"page {page.number}: read after {page.turn} quarter {'turn' if page.turn == 1 else 'turns'}\n"
+        )
     if page.is_out_of_order:
         sys.stderr.write(
             f"page {page.number}: the order of the blocks differs from their places; --order geometry "

@@ -137,8 +137,9 @@ def read_page(page: PageImage, responder: Responder, options: ReadOptions) -> Re
             area, routes, is_done = rest, _from(routes[0]), _is_blank(page, rest)
     problems = []
     if not is_done:
-        last = tries[-1].outcome
-        problems.append(f"the model did not read it to its end in {len(tries)} tries: {last}")
+        last, number = tries[-1].outcome, len(tries)
+        tried = f"{number} {'try' if number == 1 else 'tries'}"
+        problems.append(f"the model did not read it to its end in {tried}: {last}")
     read = ReadPage(
         source=page.source,
         index=page.index,

@@ -152,7 +152,7 @@ def check_format(name: str) -> None:
         del stdnum
     if _IDENTIFIER.fullmatch(name):
         with suppress(ImportError):
-            if hasattr(import_module(f"stdnum.{name}"), "is_valid"):
+            if "is_valid" in vars(import_module(f"stdnum.{name}")):
                 return
     raise ConfigError(
         f"the schema has the format {shown(name)}, which is not known",
