@@ -71,18 +71,12 @@ def classify(
     a packet of its own. The exit code is 1 if a page could not be asked about.
     """
     with reported(debug=debug):
-        if report is not None:
-            check_report(report)
+        _check(report, examples, threshold)
         from finesight.apps.classify.classify import ClassifyOptions
         from finesight.apps.classify.files import classify_files, read_examples, threshold_from
         from finesight.apps.document.pages import find_pages
         from finesight.cli.batch import opened
 
-        if examples is not None and threshold is not None:
-            raise ConfigError(
-                "--threshold and --examples are both given",
-                hint="the examples set the threshold; leave one of them out",
-            )
         kinds = {
             name.strip(): text.strip() for name, _, text in (one.partition("=") for one in labels)
         }
@@ -110,6 +104,17 @@ def classify(
             write_classify_report(report, packet, addresses)
             sys.stderr.write(f"wrote {report}\n")
         _show(packet, as_json=as_json)
+
+
+def _check(report: Path | None, examples: Path | None, threshold: float | None) -> None:
+    """Refuse what cannot be written or contradicts itself, before a model is opened."""
+    if report is not None:
+        check_report(report)
+    if examples is not None and threshold is not None:
+        raise ConfigError(
+            "--threshold and --examples are both given",
+            hint="the examples set the threshold; leave one of them out",
+        )
 
 
 def _show(packet: PacketResult, *, as_json: bool) -> None:
