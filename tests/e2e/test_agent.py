@@ -123,6 +123,7 @@ def test_the_python_door(page, tmp_path):
             "instructions have no effect",
         ),
         (("agent", "x", "--browser", "p.html", "--network"), "--network would have no effect"),
+        (("agent", "x", "--browser", "p.html", "--approval-seconds", "9"), "nobody is asked"),
         (("agent", "x", "--browser", "p.html", "--app", "a=b"), "--app would have no effect"),
         (("mcp", "--desktop", "xterm", "--allow-origin", "http://a"), "--allow-origin would have"),
         (

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from math import exp
 
 from finesight.apps.evidence import UNKNOWN, Score
 from finesight.conversation import Reply
 from finesight.parse.confidence import score_of_span
-from finesight.parse.records import Span
+from finesight.parse.records import AnswerItem, Span
 
-__all__ = ["score_of"]
+__all__ = ["item_spans", "score_of"]
+
+_OBJECT = re.compile(r"\{[^{}]*\}|<points?\b[^>]*>[^<]*")
+"""One box or point as it is written."""
 
 
 def score_of(reply: Reply, span: Span) -> Score:
@@ -45,3 +51,11 @@ def score_of(reply: Reply, span: Span) -> Score:
     if digits:
         parts["least_digit"] = exp(min(digits))
     return Score(min(mean, parts.get("least_digit", mean)), "logprob", parts)
+
+
+def item_spans(text: str, items: Sequence[AnswerItem]) -> list[Span]:
+    """The characters of each box or point: items of one list share the span of the list, here each has its own."""
+    shared = Counter(item.span for item in items)
+    own = {span: [each.span() for each in _OBJECT.finditer(text, *span)] for span in shared}
+    nexts = {span: iter(spans) for span, spans in own.items() if len(spans) == shared[span]}
+    return [next(nexts[item.span]) if item.span in nexts else item.span for item in items]

@@ -90,7 +90,11 @@ Approve = Annotated[
     typer.Option(help="Who allows steps that buy, send, delete, publish, install or sign in."),
 ]
 ApprovalSeconds = Annotated[
-    float, typer.Option(min=1, help="Time to answer; afterwards the step is refused.")
+    float | None,
+    typer.Option(
+        min=1,
+        help="With --approve terminal: time to answer, 60 by default; afterwards the step is refused.",
+    ),
 ]
 SecretNames = Annotated[
     list[str] | None,
@@ -158,7 +162,7 @@ def agent(
     function: Functions = None,
     expect: Expect = None,
     approve: Approve = Approval.NEVER,
-    approval_seconds: ApprovalSeconds = 60.0,
+    approval_seconds: ApprovalSeconds = None,
     secret: SecretNames = None,
     gate: GateOption = GateMode.ENFORCE,
     dry_run: DryRun = False,
@@ -250,14 +254,19 @@ def _where(given: Mapping[str, Any]) -> _Where:
 
 
 def _gate(
-    approve: Approval, seconds: float, secrets: list[str], mode: GateMode, trace: Path | None
+    approve: Approval, seconds: float | None, secrets: list[str], mode: GateMode, trace: Path | None
 ) -> Gate:
+    if seconds is not None and approve is not Approval.TERMINAL:
+        raise ConfigError(
+            f"--approval-seconds has no effect with --approve {approve.value}: nobody is asked",
+            hint="give --approve terminal, or leave it out",
+        )
     from finesight.apps.agent.gate import Gate, always, never
     from finesight.cli.agent_terminal import terminal
 
     approvers = {Approval.NEVER: never, Approval.ALWAYS: always}
     return Gate(
-        approver=approvers.get(approve) or terminal(seconds, trace),
+        approver=approvers.get(approve) or terminal(seconds or 60.0, trace),
         secrets=secrets_of(secrets),
         blocks=mode is GateMode.ENFORCE,
     )

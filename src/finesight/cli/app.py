@@ -43,7 +43,7 @@ HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and doc
 
 Results go to standard output, messages and progress to standard error. Exit codes: 0, 1 if the
 work failed, 2 for wrong usage or configuration, 3 if what was checked does not hold (read --schema,
-review), 130 if interrupted.
+review, inspect), 4 if an inspection is unsure, 130 if interrupted.
 """
 
 WIDTH = 96

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -21,12 +19,12 @@ import numpy as np
 from finesight.apps.accessibility.records import ScreenDescription, SeenElement, in_rows
 from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Found, Provenance, Score, Skipped
-from finesight.apps.scores import score_of
+from finesight.apps.scores import item_spans, score_of
 from finesight.conversation import Sampling
 from finesight.errors import FinesightError
 from finesight.geometry import Box, Size, iou
 from finesight.parse.answer import Answer
-from finesight.parse.records import AnswerBox, Span
+from finesight.parse.records import Span
 from finesight.responder import Responder
 
 if TYPE_CHECKING:
@@ -64,7 +62,6 @@ _ROLES = {
     "toggle": "switch",
 }
 """Other words for roles that models use."""
-_OBJECT = re.compile(r"\{[^{}]*\}")
 _LEAST_HEIGHT = 56
 """Pixels of a part that is not divided further."""
 _MOST_DEPTH = 3
@@ -224,7 +221,7 @@ def _suggested(answer: Answer, box: Box) -> Found[str]:
 def _elements(answer: Answer) -> list[SeenElement]:
     """Elements of an answer, in its order, without boxes outside the picture and numbers that nothing names a box."""
     found = []
-    for item, span in zip(answer.boxes, _spans(answer), strict=True):
+    for item, span in zip(answer.boxes, item_spans(answer.text, answer.boxes), strict=True):
         box = item.original
         if box is None or box.area <= 0 or item.is_unmarked:
             continue
@@ -260,18 +257,6 @@ def _score(answer: Answer, span: Span, label: str) -> Score:
     written = json.dumps(label, ensure_ascii=False)[1:-1] if label else ""
     at = answer.text.find(written, *span) if written else -1
     return score_of(answer.reply, span if at < 0 else (at, at + len(written)))
-
-
-def _spans(answer: Answer) -> list[Span]:
-    """The text of each box: those of one list share the span of the list, here each has its own."""
-    shared = Counter(item.span for item in answer.boxes)
-    own = {span: [each.span() for each in _OBJECT.finditer(answer.text, *span)] for span in shared}
-    nexts = {span: iter(found) for span, found in own.items() if len(found) == shared[span]}
-
-    def of(item: AnswerBox) -> Span:
-        return next(nexts[item.span]) if item.span in nexts else item.span
-
-    return [of(item) for item in answer.boxes]
 
 
 def _without_doubles(elements: Sequence[SeenElement]) -> list[SeenElement]:

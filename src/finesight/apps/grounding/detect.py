@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -13,12 +12,13 @@ from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.evidence import UNKNOWN, Evidence, Score, Skipped
 from finesight.apps.grounding.records import Thing
 from finesight.apps.grounding.tile import CELL, Tiling, cuts, halves
+from finesight.apps.scores import item_spans
 from finesight.conversation import Reply, Sampling
 from finesight.errors import ConfigError, FinesightError
 from finesight.geometry import Box
 from finesight.parse.answer import Answer
 from finesight.parse.confidence import score_of_span
-from finesight.parse.records import AnswerBox, AnswerItem, AnswerPoint, Span
+from finesight.parse.records import AnswerBox, AnswerPoint, Span
 from finesight.responder import Responder
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _MOST_HALVED = 2
 """How often a part whose answer was cut off is divided."""
 _EDGE = 2.0
 """A box this near to the edge of a tile is cut by it, in pixels that the model saw."""
-_OBJECT = re.compile(r"\{[^{}]*\}|<points?\b[^>]*>[^<]*")
 _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)+")
 
 
@@ -226,7 +225,7 @@ def things_of(
     problems = [problem.message for problem in answer.problems]
     found: tuple[AnswerBox | AnswerPoint, ...] = answer.boxes if shape == "box" else answer.points
     things = []
-    for item, span in zip(found, _spans(answer.text, found), strict=True):
+    for item, span in zip(found, item_spans(answer.text, found), strict=True):
         place = item.original
         if place is None or (isinstance(place, Box) and place.area <= 0):
             problems.append(f"{item.label[:60]!r} has no area inside the picture")
@@ -247,14 +246,6 @@ def things_of(
         )
         things.append(thing)
     return things, problems
-
-
-def _spans(text: str, items: Sequence[AnswerItem]) -> list[Span]:
-    """The characters of each box or point: items of one list share the span of the list, here each has its own."""
-    shared = Counter(item.span for item in items)
-    own = {span: [each.span() for each in _OBJECT.finditer(text, *span)] for span in shared}
-    nexts = {span: iter(spans) for span, spans in own.items() if len(spans) == shared[span]}
-    return [next(nexts[item.span]) if item.span in nexts else item.span for item in items]
 
 
 def _score(reply: Reply, span: Span, label: str) -> Score:
