@@ -91,7 +91,7 @@ class _Language(GgufDecoder):
                     f"{self.path} has rotary sections {sections} for heads of {text.head_dim}",
                     hint=INCOMPLETE,
                 )
-            return text.model_copy(update={"mrope_section": sections})
+            return text.model_copy(update={"mrope_section": sections, "raster_positions": False})
         raise ConfigError(f"{self.path} has no rotary sections (M-RoPE)", hint=INCOMPLETE)
 
     def _tokens(self) -> tuple[list[str], list[int]]:

@@ -122,6 +122,11 @@ class TextConfig(_Finite):
     mrope_section: tuple[int, int, int] = Field(
         description="rotary pairs for time, height and width"
     )
+    raster_positions: bool = Field(
+        default=False,
+        description="time positions count the visual tokens of a picture row by row, for a decoder pre-trained on "
+        "text alone; Qwen2.5-VL counts seconds",
+    )
     max_position_embeddings: int = Field(default=128_000, description="longest context in tokens")
     rms_norm_eps: float = Field(default=1e-6, description="epsilon of every RMSNorm")
     rope_theta: float = Field(default=1_000_000.0, description="base of the rotary frequencies")
@@ -146,6 +151,8 @@ class TextConfig(_Finite):
             raise ValueError(
                 f"mrope_section {self.mrope_section} must sum to half of head size {self.head_dim}"
             )
+        if self.raster_positions and self.yarn is not None:
+            raise ValueError("raster_positions and yarn cannot be combined: config.json has one rope type")
         return self
 
 

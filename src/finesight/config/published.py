@@ -20,6 +20,9 @@ MODEL_TYPE = "qwen2_5_vl"
 
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 
+RASTER = "mrope_raster"
+"""Rope type of models with `raster_positions`: other programs refuse it instead of using other positions."""
+
 VISION_DEFAULTS: dict[str, Any] = {
     "depth": 32,
     "hidden_size": 3584,
@@ -178,17 +181,22 @@ def _text_values(text: Mapping[str, Any], published: Mapping[str, Any]) -> dict[
     rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
     values["rope_theta"] = rope.get("rope_theta", text.get("rope_theta", _ROPE_THETA))
     values["mrope_section"] = rope.get("mrope_section", _MROPE_SECTION)
+    values["raster_positions"] = _rope_kind(rope) == RASTER
     values["yarn"] = _yarn_values(rope)
     return values
 
 
+def _rope_kind(rope: Mapping[str, Any]) -> str:
+    return str(rope.get("rope_type", rope.get("type", "default")))
+
+
 def _yarn_values(rope: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind in ("default", "mrope"):
+    kind = _rope_kind(rope)
+    if kind in ("default", "mrope", RASTER):
         return None
     if kind != "yarn":
         raise ConfigError(
-            f"config.json: rope type {kind!r}, expected 'mrope', 'default' or 'yarn'",
+            f"config.json: rope type {kind!r}, expected 'mrope', 'default', 'yarn' or {RASTER!r}",
             hint="other context extensions are not part of Qwen2.5-VL",
         )
     for key, neutral in (("mscale", None), ("mscale_all_dim", None), ("truncate", True)):
@@ -286,6 +294,7 @@ def _vision_section(vision: Mapping[str, Any]) -> dict[str, Any]:
 def _rope_scaling(text: Mapping[str, Any]) -> dict[str, Any]:
     section = list(text["mrope_section"])
     if text["yarn"] is None:
-        return {"type": "mrope", "mrope_section": section}
+        kind = RASTER if text["raster_positions"] else "mrope"
+        return {"type": kind, "mrope_section": section}
     given = {key: value for key, value in text["yarn"].items() if value is not None}
     return {"type": "yarn", "rope_type": "yarn", "mrope_section": section, **given}

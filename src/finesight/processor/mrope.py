@@ -11,6 +11,12 @@ Worked example, 3 text tokens, a picture of 2 x 3 cells, 2 text tokens:
 time   `0 1 2 | 3 3 3 3 3 3 | 6 7`, row `0 1 2 | 3 3 3 4 4 4 | 6 7`, column `0 1 2 | 3 4 5 3 4 5 | 6
 7`; `rope_delta` is 8 - 11.
 
+Raster positions are for a decoder that was pre-trained on text alone. Time counts the visual tokens of
+a picture row by row, rows and columns stay. In the example time is `0 1 2 | 3 4 5 6 7 8 | 9 10`. With
+the positions of Qwen2.5-VL, neighbours in a picture have the same time, and time has the highest
+rotary frequencies: attention to "the token before", which such a decoder knows from text, does not
+work on visual tokens (docs/decisions/0058-raster-positions.md).
+
 Source: Qwen2.5-VL report, section 2.1.3; parity: tests/parity/test_integers.py.
 """
 
@@ -46,13 +52,14 @@ class VisionSpan:
 
 
 def mrope_position_ids(
-    runs: Sequence[int | VisionSpan], *, tokens_per_second: int
+    runs: Sequence[int | VisionSpan], *, tokens_per_second: int, raster: bool = False
 ) -> tuple[Tensor, int]:
     """Position ids of one sample.
 
     Args:
         runs: in reading order, either a number of text tokens or the box of a picture or video.
         tokens_per_second: positions per second of video.
+        raster: time counts visual tokens instead of seconds (`TextConfig.raster_positions`).
 
     Returns:
         int64[3, L] positions, and the delta to add to a token's index once generation starts.
@@ -69,14 +76,16 @@ def mrope_position_ids(
             place[:] = np.arange(following, following + length)
             following += length
         else:
-            largest = _number_box(place, run, tokens_per_second)
+            largest = _number_box(place, run, tokens_per_second, raster=raster)
             place += following
             following += largest + 1
         filled += length
     return torch.from_numpy(positions), following - filled
 
 
-def _number_box(place: np.ndarray, span: VisionSpan, tokens_per_second: int) -> int:
+def _number_box(
+    place: np.ndarray, span: VisionSpan, tokens_per_second: int, *, raster: bool
+) -> int:
     """Write the positions of one box, from 0, into int64[3, M]; returns the largest."""
     pairs, rows, columns = span.cells
     times = temporal_positions(span.position_seconds or (0.0,), tokens_per_second)
@@ -86,6 +95,9 @@ def _number_box(place: np.ndarray, span: VisionSpan, tokens_per_second: int) -> 
     box[0] = times[:, None, None]
     box[1] = np.arange(rows)[:, None]
     box[2] = np.arange(columns)
+    if raster:
+        place[0] = np.arange(span.num_tokens)
+        return span.num_tokens - 1
     return max(int(times[-1]), rows - 1, columns - 1)
 
 

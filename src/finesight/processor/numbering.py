@@ -48,6 +48,7 @@ def number_tokens(
     tokenizer: Tokenizer,
     *,
     tokens_per_second: int,
+    raster: bool = False,
 ) -> TokenRow:
     """Number one rendered conversation.
 
@@ -56,6 +57,7 @@ def number_tokens(
         spans: the box of each picture and video, in order of appearance.
         tokenizer: the vocabulary.
         tokens_per_second: positions per second of video.
+        raster: time positions count visual tokens instead of seconds.
 
     Raises:
         LayoutError: the conversation has more or fewer vision slots than there are boxes.
@@ -79,7 +81,7 @@ def number_tokens(
             f"the conversation has {used} slots for media but {len(spans)} media were given",
             hint="each picture or video part of a message is exactly one slot",
         )
-    return row.finish(tokens_per_second)
+    return row.finish(tokens_per_second, raster=raster)
 
 
 @dataclass(slots=True)
@@ -120,10 +122,10 @@ class _Row:
         self.runs.append(span)
         self.text_start = len(self.ids)
 
-    def finish(self, tokens_per_second: int) -> TokenRow:
+    def finish(self, tokens_per_second: int, *, raster: bool) -> TokenRow:
         self._close_text()
         position_ids, rope_delta = mrope_position_ids(
-            self.runs, tokens_per_second=tokens_per_second
+            self.runs, tokens_per_second=tokens_per_second, raster=raster
         )
         places = self.visual_index or [torch.empty(0, dtype=torch.int64)]
         return TokenRow(

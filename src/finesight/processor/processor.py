@@ -218,8 +218,14 @@ class Processor:
         return VisionSpan((pairs, rows // merge, columns // merge), position_seconds)
 
     def _number(self, segments: Sequence[Segment], spans: Sequence[VisionSpan]) -> TokenRow:
-        rate = self.model_config.vision.tokens_per_second
-        return number_tokens(segments, spans, self.tokenizer, tokens_per_second=rate)
+        config = self.model_config
+        return number_tokens(
+            segments,
+            spans,
+            self.tokenizer,
+            tokens_per_second=config.vision.tokens_per_second,
+            raster=config.text.raster_positions,
+        )
 
 
 def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:

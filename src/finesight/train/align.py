@@ -32,7 +32,7 @@ from finesight.text.tokenizer import Tokenizer
 from finesight.train.meters import Sum
 from finesight.train.objective import ForwardPass, Losses
 
-_GAIN = 2.0
+_GAIN = 1.5
 """How far a target is from the mean, relative to a token embedding: a gain of 1 is learned more slowly."""
 
 _NEXT_WEIGHT = 0.7

@@ -14,7 +14,8 @@ import torch
 from finesight.batch import pack
 from finesight.checkpoints.decoder import import_decoder, open_decoder
 from finesight.checkpoints.gguf import GgufDecoder
-from finesight.conversation import Conversation, Message, TextPart
+from finesight.conversation import Conversation, ImagePart, Message, TextPart
+from finesight.doctor.reference import load_reference
 from finesight.errors import ConfigError, WeightsError
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
@@ -135,6 +136,24 @@ def test_a_visual_token_starts_as_the_mean_letter(
     mean = model.model.embed_tokens.weight[letters].mean(0)
     assert not merger.weight.any()
     torch.testing.assert_close(merger.bias, mean, atol=2e-3, rtol=1e-2)  # bfloat16
+
+
+def test_raster_positions_are_stored_and_used(decoders, backend, tiny_model_folder, tmp_path) -> None:
+    """Other programs must refuse the folder: they would number the visual tokens as Qwen2.5-VL does."""
+    write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama")
+    import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert stored["rope_scaling"]["type"] == "mrope_raster"
+    processor = Processor.from_folder(tmp_path / "out")
+    assert processor.model_config.text.raster_positions
+    picture = ImagePart(source=np.zeros((112, 112, 3), dtype=np.uint8))
+    sample = processor.encode(Conversation((Message("user", (picture, TextPart("Read."))),)))
+    assert len(sample.visual_index) == 16
+    assert sample.position_ids[0].tolist() == list(range(len(sample.input_ids)))
+    assert sample.position_ids[2].max() == sample.position_ids[0].max()
+    assert len(set(sample.position_ids[1, sample.visual_index].tolist())) == 4
+    with pytest.raises(ConfigError, match="transformers cannot load"):
+        load_reference(tmp_path / "out", torch.float32)
 
 
 def test_new_blocks_of_the_tower_change_nothing(

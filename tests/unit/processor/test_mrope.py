@@ -26,6 +26,26 @@ def test_worked_example():
     assert delta == 8 - 11
 
 
+def test_worked_example_of_raster_positions():
+    positions, delta = mrope_position_ids(
+        [3, VisionSpan((1, 2, 3)), 2], tokens_per_second=2, raster=True
+    )
+    assert positions.tolist() == [
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        [0, 1, 2, 3, 3, 3, 4, 4, 4, 9, 10],
+        [0, 1, 2, 3, 4, 5, 3, 4, 5, 9, 10],
+    ]
+    assert delta == 0
+
+
+def test_raster_positions_of_a_video_go_on_from_frame_to_frame():
+    span = VisionSpan((2, 1, 2), (0.0, 10.0))
+    positions, delta = mrope_position_ids([1, span, 1], tokens_per_second=2, raster=True)
+    assert positions[0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert positions[2].tolist() == [0, 1, 2, 1, 2, 5]
+    assert delta == 0
+
+
 def test_text_alone_counts_up():
     positions, delta = mrope_position_ids([5], tokens_per_second=2)
     assert positions.tolist() == [[0, 1, 2, 3, 4]] * 3

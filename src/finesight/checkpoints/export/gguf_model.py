@@ -110,6 +110,11 @@ def write_vision_tower(
 
 
 def _add_shape(writer: GGUFWriter, text: TextConfig) -> None:
+    if text.raster_positions:
+        raise ConfigError(
+            "the model has raster positions, and llama.cpp computes those of Qwen2.5-VL",
+            hint="only models of the published sizes, and those fine-tuned from them, can be exported to GGUF",
+        )
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
     writer.add_block_count(text.num_hidden_layers)

@@ -105,7 +105,8 @@ def test_our_reader_reads_the_language_model(tiny_model_folder, tmp_path, monkey
     found = reader.GgufDecoder(tmp_path / "m.gguf")
     model = load_model(tiny_model_folder)
     ours = model.config.text
-    assert found.config() == ours.model_copy(update={"mrope_section": found.config().mrope_section})
+    of_decoder = {"mrope_section": found.config().mrope_section, "raster_positions": True}
+    assert found.config() == ours.model_copy(update=of_decoder)
     text = "You are a helpful assistant. 42 <|im_end|>"
     import tokenizers
 
@@ -228,6 +229,13 @@ def test_yarn_is_stored_except_for_a_factor_of_its_own(tiny_model_folder, tmp_pa
     )
     with pytest.raises(ConfigError, match="attention_factor"):
         written(other, tmp_path)
+
+
+def test_raster_positions_are_refused(tiny_model_folder, tmp_path):
+    rope = {"type": "mrope_raster", "mrope_section": [4, 6, 6]}
+    folder = copy_of(tiny_model_folder, tmp_path, config={"rope_scaling": rope})
+    with pytest.raises(ConfigError, match="has raster positions"):
+        written(folder, tmp_path)
 
 
 def test_a_value_beyond_float16_is_refused_but_fits_bfloat16():
