@@ -284,9 +284,7 @@ def text_config(path: Path, values: Mapping[str, Any], *, rotary_dim: Any = None
             hint=ONLY_PLAIN,
         )
     try:
-        return TextConfig(
-            mrope_section=mrope_sections(head_dim), raster_positions=True, **values
-        )
+        return TextConfig(mrope_section=mrope_sections(head_dim), raster_positions=True, **values)
     except ValidationError as error:
         reason = error.errors()[0]
         place = ": ".join(map(str, (path, *reason["loc"])))

@@ -152,7 +152,9 @@ class TextConfig(_Finite):
                 f"mrope_section {self.mrope_section} must sum to half of head size {self.head_dim}"
             )
         if self.raster_positions and self.yarn is not None:
-            raise ValueError("raster_positions and yarn cannot be combined: config.json has one rope type")
+            raise ValueError(
+                "raster_positions and yarn cannot be combined: config.json has one rope type"
+            )
         return self
 
 

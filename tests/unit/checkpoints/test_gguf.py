@@ -138,7 +138,9 @@ def test_a_visual_token_starts_as_the_mean_letter(
     torch.testing.assert_close(merger.bias, mean, atol=2e-3, rtol=1e-2)  # bfloat16
 
 
-def test_raster_positions_are_stored_and_used(decoders, backend, tiny_model_folder, tmp_path) -> None:
+def test_raster_positions_are_stored_and_used(
+    decoders, backend, tiny_model_folder, tmp_path
+) -> None:
     """Other programs must refuse the folder: they would number the visual tokens as Qwen2.5-VL does."""
     write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama")
     import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
