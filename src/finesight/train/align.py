@@ -33,7 +33,10 @@ from finesight.train.meters import Sum
 from finesight.train.objective import ForwardPass, Losses
 
 _GAIN = 1.5
-"""How far a target is from the mean, relative to a token embedding: a gain of 1 is learned more slowly."""
+"""How far a target is from the mean, relative to a token embedding.
+
+With 1, the tower learns more slowly; with 2, an untrained decoder copies fewer letters (.49 against .58 with 1).
+"""
 
 _NEXT_WEIGHT = 0.7
 """Weight of a character of a cell, relative to the one before it."""

@@ -15,7 +15,7 @@ from finesight.text.tokenizer import Tokenizer
 from finesight.train.align import Alignment, ClassEmbeddings
 from tests.conftest import build_tokenizer
 
-GAIN = 2
+GAIN = 1.5
 NEXT = 0.7
 
 
