@@ -46,7 +46,7 @@ export async function add(files) {
     return;
   }
   element("app-chosen").textContent = chosen.name;
-  clear();
+  showFile();
 }
 
 // Prepares the mode; `onTalk` shows the conversation again.
@@ -57,7 +57,7 @@ export function start(onTalk) {
     element("mode-apps").setAttribute("aria-pressed", isApps);
     element("mode-talk").setAttribute("aria-pressed", !isApps);
     if (isApps) {
-      clear();
+      showFile();
     } else {
       clearAnswer();
       onTalk();
@@ -153,6 +153,12 @@ async function run() {
     running = null;
     showRunning();
   }
+}
+
+// Shows the first page: a figure that is shown stays when others come.
+function showFile() {
+  setFigures(chosen ? chosen.figures.slice(0, 1) : []);
+  clear();
 }
 
 function clear() {

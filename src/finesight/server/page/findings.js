@@ -2,7 +2,7 @@
 // What was found in an answer, as items of one form: boxes, points, events, and the blocks of a document.
 //
 // An item has `id`, `kind`, `label`, `where` (text), `figure` (index of a figure or null), `colour`, and one of `box`
-// [x1, y1, x2, y2], `point` [x, y] (original pixels) and `seconds` [start, end].
+// [x1, y1, x2, y2], `point` [x, y] (original pixels) and `seconds` [start, end]. With `isQuiet` its label is not drawn.
 
 const COLOURS = ["#0d74ce", "#b5179e", "#18794e", "#c2410c", "#6d3fc4", "#d6322f", "#0e7c86", "#7a5c00"];
 const INK = "#ffffff";

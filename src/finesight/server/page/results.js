@@ -40,13 +40,13 @@ function extract(found, figures) {
   head.append(...["field", "value", "status", "score"].map((title) => made("th", title)));
   const rows = table.createTBody();
   for (const [path, field] of Object.entries(fields)) {
-    const score = scoreText(field.score);
     const row = rows.insertRow();
+    const score = field.score.value === null ? "none" : field.score.value.toFixed(2);
     const value = field.value === null ? field.raw : plain(field.value);
     for (const text of [path, value, field.status, score]) row.insertCell().textContent = text;
     for (const { box, page } of field.evidence) {
       const where = box ? `page ${(page ?? 0) + 1} at ${rounded(box)}` : "place unknown";
-      add("field", { label: path, box, figure: box ? figureOf(page, figures) : null, where });
+      add("field", { label: path, isQuiet: true, box, figure: box ? figureOf(page, figures) : null, where });
       linked(coloured(row, items.at(-1)), items.at(-1));
     }
   }
@@ -65,8 +65,12 @@ function locate(found) {
     const words = phrase.things.length ? `${phrase.count} found` : SPOKEN_STATUS[phrase.status] ?? phrase.status;
     return made("h2", `${phrase.phrase}: ${words}`);
   });
-  const asked = phrases.filter((each) => each.asked !== null).map((each) => `Asked for their number, the model said ${each.asked}.`);
-  const rejected = phrases.flatMap((each) => each.rejected.map((thing) => `${thing.label} at ${rounded(thing.box ?? thing.point)} was rejected by a second question.`));
+  const asked = phrases
+    .filter((each) => each.asked !== null && each.asked !== each.compared)
+    .map((each) => `Asked for their number, the model said ${each.asked}, beside ${each.compared} that were found.`);
+  const rejected = phrases
+    .flatMap((each) => each.rejected)
+    .map((thing) => `${thing.label} at ${rounded(thing.box ?? thing.point)} was rejected by a second question.`);
   const problems = phrases.flatMap((each) => each.problems);
   return { items, blocks: null, shown: [...titles, ...notes([...asked, ...rejected, ...problems, ...unseen(coverage)])] };
 }
@@ -79,7 +83,7 @@ function describeScreen(found) {
     const guess = control.suggestion?.value ? ` (suggested name: ${control.suggestion.value})` : "";
     const name = control.name || "unlabeled";
     const facts = [control.role, control.value, ...control.states].filter(Boolean).join(", ");
-    add("control", { label: name, box: control.bounds, figure: 0, where: `${facts}, ${scoreText(control.score)}` });
+    add("control", { label: name, isQuiet: true, box: control.bounds, figure: 0, where: `${facts}, ${scoreText(control.score)}` });
     list.append(linked(coloured(made("li", `${name}, ${facts}${guess}`), items.at(-1)), items.at(-1)));
   }
   const title = children.length === 1 ? "1 element" : `${children.length} elements`;
