@@ -18,16 +18,14 @@ from finesight.apps.document.job import Job, read_pages
 from finesight.apps.document.markdown import document_markdown
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
-from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.geometry import Box, iou
 from finesight.server.asking import Asking, Ended
-from finesight.server.errors import http_status
 from finesight.server.keys import new_key
 from tests.support.app_responders import Hostile, Oracle
 from tests.support.documents import PageOracle, lines_below, oracle_of, write_pdf
 from tests.support.forms import Copyist, draw_form, schema
 from tests.support.grounding import scene
-from tests.support.serving import app_of, data_address, live, post, wait_until
+from tests.support.serving import app_of, data_address, live, post, request, wait_until
 
 PATHS = tuple(f"/v1/apps/{name}" for name in ("read", "extract", "locate", "describe-screen"))
 FOREIGN = re.compile(r"max_new_tokens|Python|command line|--\w+|None\b|/tmp|finesight-")
@@ -222,6 +220,23 @@ def test_no_error_has_names_of_python_or_the_command_line(served, pdf_file):
         assert not FOREIGN.search(found.json()["error"]["message"]), found.text
 
 
+ODD = (True, 0, -1, 2.5, 10**400, "", "x" * 300, "../..", [], [1], {}, {"a": None})
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_value_of_a_field_is_a_fault_of_the_server(served, answers, path):
+    answers(Oracle(lambda _: "Hello"))
+    app = app_of(served)
+    known = request(app, "GET", "/openapi.json").json()["paths"][path]["post"]
+    schema = known["requestBody"]["content"]["application/json"]["schema"]
+    for name in schema["properties"]:
+        for value in ODD:
+            found = post(app, path, {**body_for(path), name: value})
+            assert found.status_code in (200, 400, 404), (name, value, found.text)
+    for body in (None, [], "text", 3, {}):
+        assert post(app, path, body).status_code == 400
+
+
 def test_a_pdf_to_locate_in_names_the_endpoint_that_takes_it(served, pdf_file):
     body = body_for(PATHS[2], file_data=data_address(pdf_file, "application/pdf"))
     found = post(app_of(served), PATHS[2], body)
@@ -298,42 +313,3 @@ def test_a_client_that_goes_ends_its_application(served, monkeypatch):
         connection.close()
         assert has_ended.wait(30)
         wait_until(server.is_idle)
-
-
-ENDLESS = Sampling(max_new_tokens=4000, regex="[a-f]{4000}")
-
-
-def question():
-    return Conversation((Message("user", (TextPart("Go on."),)),))
-
-
-@pytest.mark.parametrize(("how", "status"), [("cancel", 499), ("stop", 503)])
-def test_what_ends_a_request_ends_the_question_that_is_computed(served, how, status):
-    asking = Asking(served, app_of(served).state.finesight.metrics, 600)
-    errors = []
-
-    def ask():
-        try:
-            asking.respond([question(), question()], ENDLESS)
-        except Ended as ended:
-            errors.append(http_status(ended.error))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    wait_until(lambda: served.engine.num_requests()[0] == 2)  # both are computed together
-    getattr(asking, how)()
-    thread.join(30)
-    assert errors == [status]
-    wait_until(lambda: served.engine.num_requests() == (0, 0))
-    with pytest.raises(Ended):
-        asking.respond([question()], Sampling(max_new_tokens=1))
-
-
-def test_the_time_of_an_application_is_that_of_an_answer(served):
-    asking = Asking(served, app_of(served).state.finesight.metrics, 0.05)
-    with pytest.raises(Ended) as caught:
-        asking.respond([question()], ENDLESS)
-    assert http_status(caught.value.error) == 504
-    assert "within 0.05 s" in caught.value.error.message
-    with pytest.raises(Ended):
-        asking.check()
