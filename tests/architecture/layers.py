@@ -4,7 +4,7 @@
 ::
 
     cli, interop, api, doctor
-     └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
+     └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine, apps
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser │ kernels    siblings
@@ -35,7 +35,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("checkpoints",),
     ("engine",),
     ("data",),
-    ("train", "server", "evals", "apps"),
+    ("apps",),
+    ("train", "server", "evals"),
     ("doctor", "api"),
     ("cli", "interop"),
     ("__main__",),
@@ -44,9 +45,11 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 
 REFUSED: dict[str, frozenset[str]] = {
     "config": frozenset({"batch"}),  # batch needs torch, configuration must not
-    "train": frozenset({"engine"}),  # evaluation during training is handed in as a callable
+    "train": frozenset({"engine", "apps"}),  # evaluation during training is handed in as a callable
     "server": frozenset({"data"}),
-    "evals": frozenset({"engine", "data", "model"}),  # a model is reached through `Responder`
+    "evals": frozenset(
+        {"engine", "data", "model", "apps"}
+    ),  # a model is reached through `Responder`
     "apps": frozenset({"engine", "data", "model"}),
     "data.builders": frozenset({"model"}),
 }

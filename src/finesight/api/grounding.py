@@ -13,7 +13,7 @@ import numpy as np
 from finesight.api.model import Model
 from finesight.api.shared import shared_model
 from finesight.api.sources import media_parts
-from finesight.apps.grounding.detect import Search
+from finesight.apps.grounding.detect import Search, search_within
 from finesight.apps.grounding.findings import Inspected
 from finesight.apps.grounding.inspect import inspect as inspect_picture
 from finesight.apps.grounding.locate import locate as locate_phrases
@@ -201,19 +201,8 @@ def search_for(
         min_pixels: least area; None takes the model's.
         max_pixels: largest area; None takes the model's.
     """
-    search = Search()
-    most = max_pixels or search.max_pixels
-    least = search.min_pixels if min_pixels is None else min_pixels
-    if isinstance(responder, Model):
-        config = responder.processor.config
-        most = max_pixels or min(most, config.max_pixels)
-        is_small = min_pixels is None and config.max_pixels < search.max_pixels
-        least = None if is_small else least
-    if least is not None and least > most:
-        if min_pixels is not None:
-            raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={most}")
-        least = None
-    return replace(search, min_pixels=least, max_pixels=most)
+    largest = responder.processor.config.max_pixels if isinstance(responder, Model) else None
+    return search_within(largest, min_pixels=min_pixels, max_pixels=max_pixels)
 
 
 def pixels_of(part: ImagePart) -> NDArray[np.uint8]:

@@ -95,14 +95,24 @@ def _parts_of(part: Mapping[str, Any], open_file: OpenFile) -> list[dict[str, An
         raise ConfigError(f"unknown key {shown(unknown[0])}", hint=f"known: {', '.join(_KNOWN)}")
     if "file_id" in fields:
         raise ConfigError("file_id names a stored file, but none is stored", hint="give file_data")
-    data = _opened(fields, open_file)
+    data = opened_file(fields, open_file)
     options: dict[str, Any] = {
         name: fields[name] for name in ("min_pixels", "max_pixels", "detail") if name in fields
     }
     return _shown(data, fields.get("filename"), fields.get("pages"), options)
 
 
-def _opened(fields: Mapping[str, Any], open_file: OpenFile) -> bytes | Path:
+def opened_file(fields: Mapping[str, Any], open_file: OpenFile) -> bytes | Path:
+    """The file of `file_data` or `file_url`.
+
+    Args:
+        fields: have one of the two.
+        open_file: opens an address.
+
+    Raises:
+        ConfigError: not exactly one is given, or `file_data` is neither a `data:` address nor base64.
+        MediaError: the address cannot be opened.
+    """
     given = [name for name in ("file_data", "file_url") if name in fields]
     if len(given) != 1 or not isinstance(fields[given[0]], str):
         raise ConfigError(

@@ -54,6 +54,16 @@ RESPONSES = Dialect(
         "picture": 'send it in a part of type "input_image"',
     },
 )
+APPS = Dialect(
+    names={"max_new_tokens": ("max_tokens",)},
+    prompts=("file_data", "file_url"),
+    files={
+        "PDF": "send it to /v1/apps/read",
+        "video": "send one of its frames as a picture",
+        "picture": "send it to /v1/apps/locate or /v1/apps/describe-screen",
+    },
+)
+"""The applications of a server."""
 OLLAMA = Dialect(
     names={"max_new_tokens": ("num_predict",), "repetition_penalty": ("repeat_penalty",)},
     prompts=("prompt", "input", "messages"),

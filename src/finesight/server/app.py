@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
 from finesight.server import (
+    applications,
     chat,
     completions,
     embeddings,
@@ -77,7 +78,7 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
     )
     state = app.state.finesight = ServerState(models, settings)
     for part in (
-        *(chat, responses, completions, embeddings, tokens),
+        *(chat, responses, completions, embeddings, tokens, applications),
         *(ollama, ollama_models, live, page),
     ):
         app.include_router(part.router)

@@ -22,6 +22,7 @@ log = logging.getLogger("finesight.server")
 _DIALECTS = (
     ("/api/", wording.OLLAMA),
     ("/v1/responses", wording.RESPONSES),
+    ("/v1/apps/", wording.APPS),
     ("", wording.CHAT),
 )
 """Start of a path -> dialect of its requests; the first one counts."""

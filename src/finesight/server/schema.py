@@ -120,6 +120,35 @@ OLLAMA_GENERATE = _object(
 OLLAMA_EMBED = _object(["model"], model=_OLLAMA["model"], input=_STRINGS, prompt=_TEXT)
 OLLAMA_SHOW = _object(["model"], model=_OLLAMA["model"], verbose={"type": "boolean"})
 
+_FILE = {
+    **_MODEL,
+    "file_data": {"type": "string", "description": "data: address or base64"},
+    "file_url": _TEXT,
+    "filename": _TEXT,
+    "max_tokens": {"type": "integer", "minimum": 1},
+    **dict.fromkeys(("min_pixels", "max_pixels"), _WHOLE),
+}
+_PAGES = {
+    "pages": {"type": "string", "description": "such as 1-3,7"},
+    "route": {"enum": ["auto", "html", "spotting", "text"]},
+    "order": {"enum": ["model", "geometry"]},
+    "upright": {"enum": ["auto", "off"]},
+    "photo": {"type": "boolean"},
+}
+_PHRASE = {
+    "phrase": _STRINGS,
+    "as": {"enum": ["box", "point"]},
+    **{name: {"type": "boolean"} for name in ("all", "count", "verify")},
+}
+_SCREEN = {"order": {"enum": ["model", "place"]}, "suggest": {"type": "boolean"}}
+APPS = {
+    "read": _object([], **_FILE, **_PAGES),
+    "extract": _object(["schema"], **_FILE, **_PAGES, schema={"type": "object"}),
+    "locate": _object(["phrase"], **_FILE, **_PHRASE),
+    "describe-screen": _object([], **_FILE, **_SCREEN),
+}
+"""Name of an application -> its body; the file is in `file_data` or `file_url`."""
+
 _PLAIN_ERROR = _object(["error"], error=_TEXT)
 _ERROR = _object(
     ["error"],

@@ -14,6 +14,7 @@ from finesight.conversation import Conversation, Sampling
 from finesight.engine import request as engine_request
 from finesight.errors import ConfigError
 from finesight.server.answering import Answers
+from finesight.server.asking import Asking
 from finesight.server.gate import Gate
 from finesight.server.media import MediaAccess, fetch_policy, is_fetched
 from finesight.server.metrics import Metrics
@@ -22,6 +23,7 @@ from finesight.server.settings import ServerSettings
 from finesight.server.slots import Slots
 
 _FETCHES = 8
+_APPLICATIONS = 8
 
 
 class ServerState:
@@ -39,6 +41,7 @@ class ServerState:
         metrics: numbers for Prometheus.
         encoding: places for reading media that a request brings with it.
         fetching: places for reading media that are fetched, so that a slow host delays no other requests.
+        applications: places for applications, which hold a thread until they are finished.
         num_live: connections of live video.
     """
 
@@ -59,8 +62,9 @@ class ServerState:
         )
         self.encoding = Slots(max(2, os.cpu_count() or 1))
         self.fetching = Slots(_FETCHES)
+        self.applications = Slots(_APPLICATIONS)
         self.num_live = 0
-        self._active: set[Answers] = set()
+        self._active: set[Answers | Asking] = set()
 
     def answers(
         self, served: Served, conversation: Conversation, samplings: Sequence[Sampling]
@@ -89,7 +93,13 @@ class ServerState:
         self._active.add(answers)
         return answers
 
-    def forget(self, answers: Answers) -> None:
+    def asking(self, served: Served) -> Asking:
+        """A model as the responder of an application; `forget` ends its questions."""
+        asking = Asking(served, self.metrics, self.settings.answer_seconds)
+        self._active.add(asking)
+        return asking
+
+    def forget(self, answers: Answers | Asking) -> None:
         """Cancel what is not finished of some answers."""
         self._active.discard(answers)
         answers.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from finesight.apps.crop import Crop, ask_about, crop
@@ -63,6 +63,34 @@ class Search:
     max_pixels: int = 2048 * CELL * CELL
     sampling: Sampling = Sampling(max_new_tokens=2048, logprobs=0)  # noqa: RUF009  # immutable
     attribute: str = ""
+
+
+def search_within(
+    largest: int | None, *, min_pixels: int | None = None, max_pixels: int | None = None
+) -> Search:
+    """The search with the pixel budgets of a model.
+
+    A tile is shown at no more than the model's own limit. Small pictures are enlarged only for a model that takes
+    pictures as large as the official ones do.
+
+    Args:
+        largest: largest area that the model takes; None is that of the official models.
+        min_pixels: least area; None takes the model's.
+        max_pixels: largest area; None takes the model's.
+
+    Raises:
+        ConfigError: the least area exceeds the largest one.
+    """
+    search = Search()
+    most = max_pixels or min(search.max_pixels, largest or search.max_pixels)
+    least = search.min_pixels if min_pixels is None else min_pixels
+    if min_pixels is None and largest is not None and largest < search.max_pixels:
+        least = None
+    if least is not None and least > most:
+        if min_pixels is not None:
+            raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={most}")
+        least = None
+    return replace(search, min_pixels=least, max_pixels=most)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,12 @@ export async function pdfPages(body, key) {
   return response.json();
 }
 
+// The result of an application, such as "read".
+export async function appResult(name, body, key, signal) {
+  const response = await post(`/v1/apps/${name}`, body, key, signal);
+  return response.json();
+}
+
 // The chunks of a streamed chat completion. Ends when the server sends [DONE].
 export async function* chatChunks(body, key, signal) {
   const response = await post("/v1/chat/completions", body, key, signal);

@@ -2,19 +2,25 @@
 // What was found in an answer, as items of one form: boxes, points, events, and the blocks of a document.
 //
 // An item has `id`, `kind`, `label`, `where` (text), `figure` (index of a figure or null), `colour`, and one of `box`
-// [x1, y1, x2, y2], `point` [x, y] (original pixels) and `seconds` [start, end].
+// [x1, y1, x2, y2], `point` [x, y] (original pixels) and `seconds` [start, end]. With `isQuiet` its label is not drawn.
 
 const COLOURS = ["#0d74ce", "#b5179e", "#18794e", "#c2410c", "#6d3fc4", "#d6322f", "#0e7c86", "#7a5c00"];
 const INK = "#ffffff";
 
-// `found` is the field `finesight` of a choice.
-export function itemsOf(found) {
+// An empty list of items, and what adds one to it and returns its id.
+export function newItems() {
   const items = [];
   const add = (kind, item) => {
     const id = `${kind}-${items.length}`;
     items.push({ id, kind, colour: COLOURS[items.length % COLOURS.length], ...item });
     return id;
   };
+  return { items, add };
+}
+
+// `found` is the field `finesight` of a choice.
+export function itemsOf(found) {
+  const { items, add } = newItems();
   for (const { box, label, media_index: figure } of found.boxes) {
     add("box", { label, figure, box, where: box ? rounded(box) : "in an unknown picture" });
   }
@@ -61,7 +67,7 @@ function withIds(block, itemOf) {
   return { ...block, children, item: block.box ? itemOf(block) : null };
 }
 
-function rounded(numbers) {
+export function rounded(numbers) {
   return numbers.map((number) => Math.round(number)).join(", ");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page as a whole: settings, files, questions.
 
+import * as apps from "./apps.js";
 import { chatChunks } from "./api.js";
 import { curlCommand, pythonProgram } from "./code.js";
 import "./examples.js";
@@ -112,6 +113,7 @@ function finish(view, { finish_reason: reason, finesight, media }, usage, second
 }
 
 async function add(files) {
+  if (apps.isOn()) return apps.add(files);
   showProblem("");
   for (const file of files) {
     try {
@@ -135,6 +137,7 @@ function refresh() {
   setFigures(live.isOn ? [live.figure] : files.flatMap((file) => file.figures));
   element("send").hidden = running !== null;
   element("stop").hidden = running === null;
+  element("mode-apps").disabled = running !== null || live.isOn;
 }
 
 async function toggleCamera() {
@@ -239,5 +242,6 @@ element("clear").addEventListener("click", clear);
 element("camera").addEventListener("click", toggleCamera);
 element("open-code").addEventListener("click", showCode);
 element("key").addEventListener("change", () => loadModels(showProblem));
+apps.start(refresh);
 for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
 loadModels(showProblem);

@@ -20,7 +20,7 @@ export function drawMarks(frame, items, size) {
     const shape = item.box ? rectangle(item.box) : circle(item.point, POINT_RADIUS * (width / frame.clientWidth));
     shape.classList.add("mark");
     drawing.append(linked(coloured(shape, item), item));
-    if (item.kind !== "block" && item.label) frame.append(tag(item, size));
+    if (item.kind !== "block" && item.label && !item.isQuiet) frame.append(tag(item, size));
   }
 }
 

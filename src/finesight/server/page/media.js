@@ -19,7 +19,7 @@ export async function readFile(file, options) {
     read.pages = options.pages;
     read.figures = await pageFigures(read, options.key);
   } else {
-    read.figures = [{ kind, title: name, source: URL.createObjectURL(file) }];
+    read.figures = [{ kind, title: name, source: URL.createObjectURL(file), page: 0 }];
   }
   return read;
 }
@@ -70,6 +70,8 @@ async function pageFigures(file, key) {
     kind: "image",
     title: `${file.name}, page ${page.page + 1}`,
     source: page.url,
+    page: page.page,
+    size: [page.width, page.height],
   }));
   // Pages that are sent but not drawn keep their places in the order of the figures.
   for (let place = 0; place < left; place += 1) {
