@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -15,12 +16,14 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from finesight.errors import FinesightError
 from finesight.server import live
 from finesight.server.app import create_app
+from finesight.server.errors import HttpError, error_object
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState
@@ -98,8 +101,9 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
+        option = "--host" if isinstance(error, socket.gaierror) else "--port"
         raise FinesightError(
-            f"port {port} of {host} cannot be opened: {error}", hint="choose another --port"
+            f"port {port} of {host} cannot be opened: {error}", hint=f"choose another {option}"
         ) from error
     listener.set_inheritable(True)
     return listener
@@ -117,6 +121,29 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._wait.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP request, in the form of every other error."""
+        error = HttpError(
+            400,
+            "the connection sent no valid HTTP request",
+            hint="a request has one Host, a length that is a number, and a header of at most 64 KB",
+            code="invalid_http",
+        )
+        body = json.dumps(error_object(error, {"path": ""})).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        events = [
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
