@@ -16,7 +16,6 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
-import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -130,19 +129,11 @@ class _Protocol(H11Protocol):
             hint="a request has one Host, a length that is a number, and a header of at most 64 KB",
             code="invalid_http",
         )
-        body = json.dumps(error_object(error, {"path": ""})).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        events = [
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ]
-        for event in events:
-            self.transport.write(self.conn.send(event) or b"")
+        body = json.dumps(error_object(error, {"path": ""}))
+        head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close"
+        is_within = self.cycle and self.cycle.response_started and not self.cycle.response_complete
+        if not is_within:  # an answer that has begun is cut
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n{body}".encode())
         self.transport.close()
 
     def on_response_complete(self) -> None:
