@@ -120,6 +120,15 @@ def test_other_dialects_count_pictures(served, picture):
     assert message_of(response).startswith("picture or video 1 of 2: ")
 
 
+def test_parameters_of_a_tool_that_cannot_be_applied_are_named(served):
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "blah"}}}
+    response = post(app_of(served), CHAT, chat("Hello", tools=[tool], tool_choice="required"))
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, "tools")
+    assert error["message"].startswith("tools have parameters that cannot be applied: ")
+    assert "blah" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param", "start"),
     [
