@@ -35,6 +35,9 @@ A message says what happened, with both values, and where; the hint says what to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class FinesightError(Exception):
     """Base of all errors for users.
@@ -42,7 +45,12 @@ class FinesightError(Exception):
     Args:
         message: what happened, the two values that disagree, and where.
         hint: what the user can do about it; printed on a line of its own.
+
+    Attributes:
+        item: number of the picture or video of the conversation that it is about; None if it is about none.
     """
+
+    item: int | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -51,6 +59,20 @@ class FinesightError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+@contextmanager
+def about_item(number: int) -> Iterator[None]:
+    """Note the number of a picture or video in each error that is raised inside.
+
+    Args:
+        number: its place among the pictures and videos of the conversation, from 0.
+    """
+    try:
+        yield
+    except FinesightError as error:
+        error.item = number
+        raise
 
 
 class ConfigError(FinesightError, ValueError):

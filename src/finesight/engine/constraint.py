@@ -128,6 +128,10 @@ def constraint_of(
     else:
         grammar = _grammar(sampling)
     matcher, reason = _compiled(tokenizer, grammar)
+    if reason and tools and "tool" in (sampling.grammar or "") and sampling.grammar in READY:
+        raise ConfigError(
+            f"tools have parameters that cannot be applied: {reason}", hint=_HINTS["json_schema"]
+        )
     if reason:
         value = shown(getattr(sampling, name))
         raise ConfigError(f"{name}={value} cannot be applied: {reason}", hint=_HINTS[name])

@@ -11,7 +11,7 @@ from typing import Literal
 from finesight.batch import EncodedSample, StreamedPatches
 from finesight.conversation import Conversation, Sampling
 from finesight.engine.constraint import Constraint, constraint_of
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, about_item
 from finesight.inputs import shown
 from finesight.processor.processor import Processor
 from finesight.text.tokenizer import Tokenizer
@@ -78,9 +78,10 @@ class Request:
         self.constraint(
             processor.tokenizer, sample
         )  # reports what is wrong before any weight is loaded
-        for item in sample.vision:
+        for number, item in enumerate(sample.vision):
             if isinstance(item.patches, StreamedPatches):
-                item.digest  # noqa: B018  # reads all frames, so that a broken one is found now
+                with about_item(number):
+                    item.digest  # noqa: B018  # reads all frames, so that a broken one is found now
         on_stage("media", num_items, num_items)
         return sample
 

@@ -202,5 +202,5 @@ def check_length(prompt_tokens: int, max_new_tokens: int, max_position_embedding
         f"the prompt has {prompt_tokens} tokens and the answer may have {max_new_tokens}, "
         f"{prompt_tokens + max_new_tokens} together; the model's context is "
         f"{max_position_embeddings}",
-        hint=f"{less}give pictures and videos fewer tokens with max_pixels, fps or nframes",
+        hint=f"{less}shorten the text, or give pictures and videos fewer tokens with max_pixels, fps or nframes",
     )

@@ -18,7 +18,7 @@ from finesight.batch import EncodedSample, VisionInput
 from finesight.config.model import ModelConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, ImagePart, MediaRecord, VideoPart
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, about_item
 from finesight.media.fetch import FetchPolicy
 from finesight.processor.from_hf import read_json, read_processor_config, read_trained_pixels
 from finesight.processor.mrope import VisionSpan
@@ -115,7 +115,10 @@ class Processor:
         segments = chat_template.render(
             conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
         )
-        vision = [self.prepare(part, streams=streams_videos) for part in conversation.media()]
+        vision = []
+        for number, part in enumerate(conversation.media()):
+            with about_item(number):
+                vision.append(self.prepare(part, streams=streams_videos))
         return self.assemble(segments, vision)
 
     def prepare(self, part: ImagePart | VideoPart, *, streams: bool = False) -> VisionInput:

@@ -70,7 +70,7 @@ FIELDS = (*_OTHERS, *_SAMPLING)
 """Fields that are honoured."""
 
 _CHOICES = Limits(least=1, most=128, is_whole=True)
-_TOP_LOGPROBS = SAMPLING_LIMITS["logprobs"]
+TOP_LOGPROBS = SAMPLING_LIMITS["logprobs"]
 _SEEDS = 2**64
 """Number of seeds; the seed of a further choice continues at 0 after the largest one."""
 
@@ -310,8 +310,8 @@ def logprobs_of(given: Mapping[str, Any]) -> int | None:
     wanted, count = given.get("logprobs", False), given.get("top_logprobs")
     if not isinstance(wanted, bool):
         raise ConfigError(f"logprobs is {shown(wanted)}", hint="it is true or false")
-    count = _TOP_LOGPROBS.settled(count)
-    _TOP_LOGPROBS.check("top_logprobs", count)
+    count = TOP_LOGPROBS.settled(count)
+    TOP_LOGPROBS.check("top_logprobs", count)
     if count and not wanted:
         raise ConfigError(f"top_logprobs={count} without logprobs", hint="set logprobs to true")
     return (count or 0) if wanted else None

@@ -99,7 +99,10 @@ def _parts_of(part: Mapping[str, Any], open_file: OpenFile) -> list[dict[str, An
     options: dict[str, Any] = {
         name: fields[name] for name in ("min_pixels", "max_pixels", "detail") if name in fields
     }
-    return _shown(data, fields.get("filename"), fields.get("pages"), options)
+    said = str(fields.get("file_data", "")).startswith("data:application/pdf")
+    name = fields.get("filename")
+    is_pdf = said or (isinstance(name, str) and name.lower().endswith(".pdf"))
+    return _shown(data, name, fields.get("pages"), options, is_pdf)
 
 
 def opened_file(fields: Mapping[str, Any], open_file: OpenFile) -> bytes | Path:
@@ -131,9 +134,9 @@ def opened_file(fields: Mapping[str, Any], open_file: OpenFile) -> bytes | Path:
 
 
 def _shown(
-    data: bytes | Path, filename: Any, pages: Any, options: Mapping[str, Any]
+    data: bytes | Path, filename: Any, pages: Any, options: Mapping[str, Any], is_pdf: bool
 ) -> list[dict[str, Any]]:
-    """The parts that show a file."""
+    """The parts that show a file; `is_pdf` is what the client says of it, and then no text is shown."""
     local = localize(data, kind="document")
     kind = kind_of(local.head(_HEAD_BYTES))
     if kind == "PDF document":
@@ -149,9 +152,10 @@ def _shown(
         numbers = page_numbers(pages, pages_of_picture(data))
         return [{"type": "image", "image": data, "page": page, **options} for page in numbers]
     text = _text_of(data) if kind == "text file" or kind.startswith(UNKNOWN_KIND) else None
-    if text is None:
+    if text is None or is_pdf:
         raise ConfigError(
-            f"the file {shown(filename or 'without a name')} is a {kind}",
+            f"the file {shown(filename or 'without a name')} is "
+            + ("given as a PDF, but holds text" if text is not None else f"a {kind}"),
             hint="a PDF, a picture or a text in UTF-8 can be shown",
         )
     if pages is not None or options:

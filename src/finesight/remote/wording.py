@@ -110,7 +110,16 @@ def worded(error: FinesightError, dialect: Dialect, given: Collection[str] = ())
         dialect: of the request.
         given: fields that the request has.
     """
-    return _reworded(str(error), dialect, given)
+    text = _reworded(str(error), dialect, given)
+    first = _FIRST.match(text)
+    if first and first[0] in CONSTRAINTS and (field := _constraint(given)):
+        return field + text[first.end() :]
+    return text
+
+
+def _constraint(given: Collection[str]) -> str | None:
+    """The field of a request that constrains its answer."""
+    return next((each for each in _CONSTRAINTS if each in given), None)
 
 
 def field_at_fault(
@@ -133,7 +142,7 @@ def field_at_fault(
     first = _FIRST.match(message)
     name = first[0] if first else ""
     if name in CONSTRAINTS:
-        return next((each for each in _CONSTRAINTS if each in given), None)
+        return _constraint(given)
     return name if name in given else None
 
 

@@ -83,6 +83,7 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
     ):
         app.include_router(part.router)
     app.get("/health")(health)
+    app.head("/health", include_in_schema=False)(health)
     app.get("/metrics")(metrics)
     if settings.server_names is not None:
         app.add_middleware(KnownHosts, names=settings.server_names)
@@ -172,6 +173,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """An unknown path or method, in the same form as every other error."""
     status = error.status_code if isinstance(error, HTTPException) else 400
-    hints = {404: "the paths are in /openapi.json", 405: "see /openapi.json for the methods"}
+    headers = (error.headers if isinstance(error, HTTPException) else None) or {}
+    methods = headers.get("Allow", "")
+    hints = {404: "the paths are in /openapi.json", 405: f"the path takes {methods}"}
     message = f"{request.method} {request.url.path[:200]} cannot be answered"
-    return await _on_error(request, HttpError(status, message, hint=hints.get(status, "")))
+    response = await _on_error(request, HttpError(status, message, hint=hints.get(status, "")))
+    response.headers.update(headers)
+    return response

@@ -27,6 +27,7 @@ from finesight.remote.completions import (
     usage,
 )
 from finesight.server.answering import Answers, unless_gone
+from finesight.server.media import placed
 from finesight.server.models import Served
 from finesight.server.schema import CHAT, documented
 from finesight.server.state import ServerState, new_id, state_of
@@ -45,7 +46,8 @@ async def chat_completions(request: Request) -> Response:
         asked = await unless_gone(request, asyncio.to_thread(read_chat, body, served, state))
         answers = state.answers(served, asked.conversation, asked.samplings())
         stack.callback(state.forget, answers)
-        await unless_gone(request, answers.start())
+        with placed(asked.conversation, by_message=True):
+            await unless_gone(request, answers.start())
         identity, created = new_id("chatcmpl"), int(time.time())
         if asked.streams:
             chunks = _Chunks(asked, served.name, identity, created)
@@ -68,7 +70,8 @@ def read_chat(body: Any, served: Served, state: ServerState) -> ChatRequest:
         FinesightError: a field cannot be honoured, or a file may not be opened.
     """
     request = read_request(body, served.defaults, open_file=state.access.open_file)
-    return replace(request, conversation=state.access.checked(request.conversation))
+    with placed(request.conversation, by_message=True):
+        return replace(request, conversation=state.access.checked(request.conversation))
 
 
 class _Chunks:

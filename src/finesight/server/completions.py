@@ -16,7 +16,7 @@ from finesight.conversation import Conversation, Reply, TokenLogprob
 from finesight.engine.engine import plain_sample
 from finesight.errors import ConfigError
 from finesight.inputs import shown
-from finesight.remote.chat_request import ChatRequest, read_request
+from finesight.remote.chat_request import TOP_LOGPROBS, ChatRequest, read_request
 from finesight.remote.completions import ending, logprob_value, usage
 from finesight.server.answering import Answers, unless_gone
 from finesight.server.chat import model_of
@@ -72,9 +72,12 @@ def _read(body: Any, served: Served) -> tuple[list[list[int]], ChatRequest]:
     prompts = read_prompts("prompt", given.pop("prompt", None), served.engine.processor.tokenizer)
     for name, nothing in (("echo", False), ("suffix", ""), ("best_of", 1)):
         if (value := given.pop(name, nothing)) != nothing:
-            raise ConfigError(f"{name} is {shown(value)}, which is not supported")
+            raise ConfigError(
+                f"{name} is {shown(value)}, which is not supported", hint="leave it out"
+            )
     logprobs = given.pop("logprobs", None)
     if logprobs is not None:
+        TOP_LOGPROBS.check("logprobs", logprobs)
         given |= {"logprobs": True, "top_logprobs": logprobs}
     return prompts, read_request({**given, "messages": []}, served.defaults)
 
@@ -85,7 +88,11 @@ def read_prompts(name: str, given: Any, tokenizer: Tokenizer) -> list[list[int]]
     Raises:
         ConfigError: it is something else, or a token is not in the vocabulary.
     """
-    entries = given if isinstance(given, list) else [given]
+    if given is None:
+        raise ConfigError(f"{name} is missing", hint="give a text, or a list of token ids")
+    if not isinstance(given, list):
+        return [_ids(name, given, tokenizer)]
+    entries = given
     if entries and all(isinstance(each, int) and not isinstance(each, bool) for each in entries):
         entries = [entries]
     if not entries or len(entries) > _MOST_PROMPTS:

@@ -23,6 +23,7 @@ from finesight.remote.chat_request import LABELS
 from finesight.server.answering import unless_gone
 from finesight.server.chat import model_of, read_chat
 from finesight.server.completions import checked_ids, read_prompts
+from finesight.server.media import placed
 from finesight.server.models import Served
 from finesight.server.schema import EMBEDDING, documented
 from finesight.server.state import ServerState, state_of
@@ -50,7 +51,8 @@ async def embeddings(request: Request) -> Response:
             conversation
         ) in asked.conversations:  # one by one, so that a client that is gone ends it
             embed = partial(asyncio.to_thread, _embedded, conversation, asked.pooling, served)
-            vector, number = await unless_gone(request, state.encoding.run(embed))
+            with placed(conversation, by_message=True):
+                vector, number = await unless_gone(request, state.encoding.run(embed))
             vectors.append(_encoded(vector, asked.encoding))
             num_tokens += number
     data = [
@@ -104,7 +106,10 @@ def _conversations(
     given: Mapping[str, Any], served: Served, state: ServerState
 ) -> list[Conversation]:
     if ("messages" in given) == ("input" in given):
-        raise ConfigError("give input, or messages of one conversation")
+        has = "both input and messages" if "input" in given else "neither input nor messages"
+        raise ConfigError(
+            f"the request has {has}", hint="give input, or messages of one conversation"
+        )
     if "messages" in given:
         return [read_chat({"messages": given["messages"]}, served, state).conversation]
     tokenizer = served.engine.processor.tokenizer
@@ -115,7 +120,9 @@ def _conversations(
 def _texts(given: Any, tokenizer: Tokenizer) -> list[str]:
     if isinstance(given, str):
         given = [given]
-    if isinstance(given, list) and given and all(isinstance(each, str) and each for each in given):
+    if isinstance(given, list) and not given:
+        raise ConfigError("input is an empty list", hint="give at least one text")
+    if isinstance(given, list) and all(isinstance(each, str) and each for each in given):
         return list(given)
     prompts = read_prompts("input", given, tokenizer)
     return [tokenizer.decode(checked_ids("input", ids, tokenizer)) for ids in prompts]

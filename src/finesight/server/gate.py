@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -17,6 +17,7 @@ from fastapi.requests import HTTPConnection
 from starlette.requests import ClientDisconnect
 
 from finesight.errors import ConfigError
+from finesight.inputs import shown
 from finesight.remote.labels import labels_in
 from finesight.server.errors import HttpError, client_gone, log
 from finesight.server.keys import Key, Keys
@@ -25,6 +26,8 @@ from finesight.server.settings import ServerSettings
 _BYTES_PER_MB = 10**6
 _RETRY_SECONDS = 1
 _MINUTE = 60.0
+_JSON, _PLAIN = "application/json", "identity"
+"""Types of a body and its compression that need no word."""
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character in UTF-16 as JSON escapes it; half of a pair, or alone and then no text."""
 _MOST_CLIENTS = 10_000
@@ -82,13 +85,19 @@ class Gate:
                 retry_after=_MINUTE,
             ) from error
         if key is None:
-            raise HttpError(401, "the API key is not known to this server", code="invalid_api_key")
+            raise HttpError(
+                401,
+                "the API key is not known to this server",
+                hint="ask its operator: finesight serve --new-key NAME makes one",
+                code="invalid_api_key",
+            )
         return key
 
     def _check(self, request: HTTPConnection, sent: str) -> None:
         """Raise `HttpError` without a known key, for too many requests of a client, or while the server stops."""
         if self.is_draining:
             raise HttpError(503, "the server is stopping", code="stopping", retry_after=_MINUTE)
+        self._check_page(request)
         key = self.check_key(request, sent)
         limit = self._settings.requests_per_minute
         if key is not None and key.requests_per_minute is not None:
@@ -96,6 +105,22 @@ class Gate:
         client = request.client.host if request.client else ""
         if limit is not None:
             self._count(f"key {key.name}" if key else client, limit)
+
+    def _check_page(self, request: HTTPConnection) -> None:
+        """Raise `HttpError` if a browser sends the request for a page of another server that is not allowed.
+
+        Browsers send simple requests of any page at once, and only hide the answer from it. Programs and this server's
+        own page do not send such a `Sec-Fetch-Site`.
+        """
+        origin, allowed = request.headers.get("origin", ""), self._settings.origins
+        site = request.headers.get("sec-fetch-site", "")
+        if site in ("cross-site", "same-site") and not {origin, "*"} & set(allowed):
+            raise HttpError(
+                403,
+                f"the request is from a page of {shown(origin)}; allowed: {', '.join(allowed) or 'none'}",
+                hint="start the server with --allow-origin and that origin",
+                code="unknown_origin",
+            )
 
     def _count(self, client: str, limit: int) -> None:
         now = time.monotonic()
@@ -130,7 +155,7 @@ class Gate:
                     await self._read(request, body)
                 finally:
                     num_bytes = len(body)
-                parsed = await _parsed(body)
+                parsed = await _parsed(body, request.headers.get("content-type", _JSON))
                 if isinstance(
                     parsed, dict
                 ):  # errors name the field that was given, of several with one meaning
@@ -169,6 +194,12 @@ class Gate:
     async def _read(self, request: Request, body: bytearray) -> None:
         """Add the body of a request to `body`."""
         most = int(self._settings.max_body_mb * _BYTES_PER_MB)
+        if (coding := request.headers.get("content-encoding", _PLAIN).lower()) != _PLAIN:
+            raise HttpError(
+                415,
+                f"the body has Content-Encoding {shown(coding)}; it is read without compression only",
+                hint="send it as it is",
+            )
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
             raise _too_large(int(declared), most)
@@ -203,20 +234,38 @@ class Gate:
             )
 
 
-async def _parsed(body: bytearray) -> Any:
+async def _parsed(body: bytearray, content_type: str) -> Any:
     try:
         # Pictures make bodies of many megabytes, whose decoding would stop all other requests.
         return await asyncio.to_thread(_read_json, body)
+    except ConfigError:  # of a repeated field, which JSON allows
+        raise
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"the body is not JSON: {str(error)[:200]}") from error
+        said = (
+            "" if _JSON in content_type.lower() else f"; its Content-Type is {shown(content_type)}"
+        )
+        raise ConfigError(
+            f"the body is not JSON: {str(error)[:200]}{said}", hint="send one JSON object, in UTF-8"
+        ) from error
 
 
 def _read_json(body: bytearray) -> Any:
-    """Plain JSON; numbers that JSON does not have, and halves of characters, are a `ValueError`."""
-    parsed = json.loads(body, parse_constant=_refuse_constant)
+    """Plain JSON; repeated keys, numbers that JSON does not have, and halves of characters are a `ValueError`."""
+    parsed = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unrepeated)
     if _HALF.search(body):
         json.dumps(parsed, ensure_ascii=False).encode()
     return parsed
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of an object; of a repeated one all but the last value would be ignored."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        (name, times), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ConfigError(
+            f"{shown(name)} is given {times} times in one object", hint="give it once"
+        )
+    return fields
 
 
 def _refuse_constant(name: str) -> None:

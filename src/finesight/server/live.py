@@ -107,8 +107,10 @@ async def _serve(socket: WebSocket, state: ServerState) -> None:
         raise HttpError(
             408, f"no start message within {seconds:g} s", code="body_timeout"
         ) from None
-    if start.pop("type", None) != "start":
-        raise ConfigError("the first message is of another type", hint='send {"type": "start"}')
+    if (kind := start.pop("type", None)) != "start":
+        raise ConfigError(
+            f"the first message is of another type: {shown(kind)}", hint='send {"type": "start"}'
+        )
     key = start.pop("api_key", None) or ""
     if not isinstance(key, str):
         raise ConfigError("api_key is no text", hint="give the key, or leave it out")

@@ -165,9 +165,8 @@ class FrameIntake:
         (seconds,) = _HEADER.unpack_from(message)
         if not (math.isfinite(seconds) and seconds >= self._last_seconds):
             last = self._last_seconds
-            return Dropped(
-                "time", f"the frame is of {seconds:g} s; the one before is of {last:g} s"
-            )
+            before = f"; the one before is of {last:g} s" if math.isfinite(last) else ""
+            return Dropped("time", f"the frame is of {seconds:g} s{before}")
         try:
             size = await asyncio.to_thread(_decoded_size, jpeg)
         except FinesightError as error:

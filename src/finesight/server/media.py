@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Conversation, Part, TextPart
-from finesight.errors import FetchRefused
+from finesight.conversation import Conversation, ImagePart, Part, TextPart
+from finesight.errors import FetchRefused, FinesightError, about_item
 from finesight.media.fetch import FetchPolicy
 from finesight.media.source import localize, path_of, scheme_of, source_name
 
@@ -39,6 +41,39 @@ def is_fetched(conversation: Conversation) -> bool:
     return False
 
 
+@contextmanager
+def placed(conversation: Conversation, *, by_message: bool = False) -> Iterator[None]:
+    """Say in errors about a picture or video which one of the request it is.
+
+    Args:
+        conversation: the request.
+        by_message: name the message and its part; else the place among all pictures and videos. For dialects whose
+            messages are those of the conversation.
+    """
+    try:
+        yield
+    except FinesightError as error:
+        if error.item is not None:
+            error.message = f"{_place(conversation, error.item, by_message)}: {error.message}"
+            error.item = None
+        raise
+
+
+def _place(conversation: Conversation, item: int, by_message: bool) -> str:
+    if not by_message:
+        return f"picture or video {item + 1} of {sum(1 for _ in conversation.media())}"
+    places = [
+        (number, index, message.parts[:index])
+        for number, message in enumerate(conversation.messages)
+        for index, part in enumerate(message.parts)
+        if not isinstance(part, TextPart)
+    ]
+    number, index, before = places[item]
+    # Several pages stand for one part of the request, and shift the numbers of the parts after them.
+    is_shifted = any(isinstance(part, ImagePart) and part.page is not None for part in before)
+    return f"message {number}" if is_shifted else f"message {number}, part {index}"
+
+
 class MediaAccess:
     """Decides on each file that a client names.
 
@@ -57,13 +92,15 @@ class MediaAccess:
         Raises:
             FetchRefused: a path is not in an allowed folder.
         """
+        numbers = count()
 
         def allowed(part: Part) -> Part:
             if isinstance(part, TextPart):
                 return part
-            if isinstance(part.source, tuple):
-                return replace(part, source=tuple(self._allowed(each) for each in part.source))
-            return replace(part, source=self._allowed(part.source))
+            with about_item(next(numbers)):
+                if isinstance(part.source, tuple):
+                    return replace(part, source=tuple(self._allowed(each) for each in part.source))
+                return replace(part, source=self._allowed(part.source))
 
         messages = tuple(
             replace(message, parts=tuple(allowed(part) for part in message.parts))

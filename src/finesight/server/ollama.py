@@ -31,6 +31,7 @@ from finesight.remote.ollama_request import (
 from finesight.server.answering import Answers, unless_gone
 from finesight.server.chat import model_of
 from finesight.server.expiry import unload_after
+from finesight.server.media import placed
 from finesight.server.models import Models, Served
 from finesight.server.schema import OLLAMA_CHAT, OLLAMA_EMBED, OLLAMA_GENERATE, documented
 from finesight.server.state import ServerState, state_of
@@ -126,7 +127,8 @@ async def _answer(request: Request, read: _Read, *, is_chat: bool) -> Response:
             return JSONResponse(writer.loaded(is_unloaded=False))
         answers = state.answers(served, asked.chat.conversation, [asked.chat.sampling])
         stack.callback(state.forget, answers)
-        await unless_gone(request, answers.start(_sample(asked, served)))
+        with placed(asked.chat.conversation):
+            await unless_gone(request, answers.start(_sample(asked, served)))
         clock = _Clock(start, loaded)
         pieces = _pieces(answers, clock, takes_calls=bool(asked.chat.conversation.tools))
         if asked.chat.streams:
@@ -138,7 +140,8 @@ async def _answer(request: Request, read: _Read, *, is_chat: bool) -> Response:
 
 def _read(read: _Read, body: Any, served: Served, state: ServerState) -> OllamaRequest:
     asked = read(body, served.defaults, served.context)
-    conversation = state.access.checked(asked.chat.conversation)
+    with placed(asked.chat.conversation):
+        conversation = state.access.checked(asked.chat.conversation)
     return replace(asked, chat=replace(asked.chat, conversation=conversation))
 
 

@@ -58,6 +58,7 @@ _SHOWN_SIDE = 1600
 """Longest side of a drawn page, in pixels."""
 
 
+@router.head("/", include_in_schema=False)  # the program of Ollama looks in this way for a server
 @router.get("/")
 async def page() -> Response:
     """The web page."""

@@ -20,6 +20,7 @@ from finesight.remote.responses import Event, ResponseWriter
 from finesight.server.answering import Answers, unless_gone
 from finesight.server.chat import model_of
 from finesight.server.errors import reason_of, unexpected
+from finesight.server.media import placed
 from finesight.server.metrics import Metrics
 from finesight.server.models import Served
 from finesight.server.schema import RESPONSE, documented
@@ -39,7 +40,8 @@ async def responses(request: Request) -> Response:
         asked = await unless_gone(request, asyncio.to_thread(_read, body, served, state))
         answers = state.answers(served, asked.chat.conversation, asked.chat.samplings())
         stack.callback(state.forget, answers)
-        await unless_gone(request, answers.start())
+        with placed(asked.chat.conversation):
+            await unless_gone(request, answers.start())
         writer = ResponseWriter(
             asked,
             model=served.name,
@@ -57,7 +59,8 @@ async def responses(request: Request) -> Response:
 def _read(body: Any, served: Served, state: ServerState) -> ResponseRequest:
     open_file = state.access.open_file
     asked = read_response_request(body, served.defaults, open_file=open_file)
-    conversation = state.access.checked(asked.chat.conversation)
+    with placed(asked.chat.conversation):
+        conversation = state.access.checked(asked.chat.conversation)
     return replace(asked, chat=replace(asked.chat, conversation=conversation))
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from finesight.errors import FinesightError
 from finesight.server import live
 from finesight.server.app import create_app
+from finesight.server.errors import HttpError, error_object
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState
@@ -98,8 +100,9 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
+        option = "--host" if isinstance(error, socket.gaierror) else "--port"
         raise FinesightError(
-            f"port {port} of {host} cannot be opened: {error}", hint="choose another --port"
+            f"port {port} of {host} cannot be opened: {error}", hint=f"choose another {option}"
         ) from error
     listener.set_inheritable(True)
     return listener
@@ -117,6 +120,21 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._wait.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP request, in the form of every other error."""
+        error = HttpError(
+            400,
+            "the connection sent no valid HTTP request",
+            hint="a request has one Host, a length that is a number, and a header of at most 64 KB",
+            code="invalid_http",
+        )
+        body = json.dumps(error_object(error, {"path": ""}))
+        head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close"
+        is_within = self.cycle and self.cycle.response_started and not self.cycle.response_complete
+        if not is_within:  # an answer that has begun is cut
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n{body}".encode())
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

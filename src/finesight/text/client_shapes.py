@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finesight.text.message_fields import Fields, Place, as_mapping, holds_nothing, nearest
+from finesight.text.message_fields import Fields, Place, as_mapping, holds_nothing, known_names
 
 ROLES = {name: name for name in ("system", "user", "assistant", "tool")} | {
     "developer": "system",
@@ -80,8 +80,7 @@ def _take_type(message: dict[str, Any], place: Place) -> None:
         return
     if role is None:
         if kind not in TYPED_ROLES:
-            options = nearest(str(kind), TYPED_ROLES)
-            raise place.error(f"type is {kind!r}", hint=f"nearest: {', '.join(options)}")
+            raise place.error(f"type is {kind!r}", hint=known_names(str(kind), TYPED_ROLES))
         role = message["role"] = TYPED_ROLES[kind]
     if kind in ("message", "chat") or (
         kind in TYPED_ROLES and TYPED_ROLES[kind] == ROLES.get(role)

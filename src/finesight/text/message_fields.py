@@ -141,7 +141,7 @@ class Fields:
             return options[value]
         raise self.error(
             f"{key} is {value!r}",
-            hint=f"nearest: {', '.join(nearest(str(value), options))}",
+            hint=known_names(str(value), options),
         )
 
     def finish(self, *, without_effect: Iterable[str] = (), not_shown: Iterable[str] = ()) -> None:
@@ -155,8 +155,7 @@ class Fields:
             if value is None or key in without_effect:
                 continue
             if key not in not_shown:
-                options = nearest(str(key), self._known)
-                raise self.error(f"unknown key {key!r}", hint=f"nearest: {', '.join(options)}")
+                raise self.error(f"unknown key {key!r}", hint=known_names(str(key), self._known))
             if not holds_nothing(value):
                 raise self.error(
                     f"{key} is {value!s:.80}, which the model cannot be shown",
@@ -184,7 +183,8 @@ def holds_nothing(value: Any) -> bool:
     return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
 
 
-def nearest(name: str, options: Iterable[str]) -> list[str]:
-    """Up to four valid names closest to a wrong one; the first four in order if none is close."""
+def known_names(name: str, options: Iterable[str]) -> str:
+    """A hint with up to four valid names that are close to a wrong one; with all of them if none is close."""
     ordered = sorted(options)
-    return get_close_matches(name, ordered, n=4, cutoff=0.5) or ordered[:4]
+    near = get_close_matches(name, ordered, n=4, cutoff=0.5)
+    return f"nearest: {', '.join(near)}" if near else f"known: {', '.join(ordered)}"

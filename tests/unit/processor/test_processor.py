@@ -13,7 +13,7 @@ from PIL import Image
 from finesight.batch import IGNORE_INDEX, pack
 from finesight.config.model import ModelConfig
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
-from finesight.errors import ConfigError, LayoutError, UnsupportedMedia
+from finesight.errors import ConfigError, DecodeError, LayoutError, UnsupportedMedia
 from finesight.geometry import Size
 from finesight.processor.processor import Processor
 from finesight.text import chat_template
@@ -160,6 +160,13 @@ def test_what_cannot_fit_is_refused(tiny_processor, picture):
     conversation = Conversation((said("user", *[ImagePart(source=picture)] * 30),))
     with pytest.raises(ConfigError, match="do not fit into 50"):
         tiny_processor.fit_into(conversation, 50)
+
+
+def test_an_error_has_the_number_of_its_picture(tiny_processor, picture):
+    parts = (ImagePart(source=picture), TextPart("?"), ImagePart(source=b"junk"))
+    with pytest.raises(DecodeError) as caught:
+        tiny_processor.encode(Conversation(messages=(Message("user", parts),)))
+    assert caught.value.item == 1
 
 
 def test_long_pictures_are_refused_by_name(tiny_processor, tmp_path):

@@ -101,6 +101,14 @@ def test_an_address_is_opened_by_the_caller(tmp_path):
         ({"type": "input_file", "file_data": ADDRESS, "file_url": "a"}, "file_data and file_url"),
         ({"type": "input_file", "file_data": HELLO, "pages": "1"}, "given with a text file"),
         (
+            {"type": "input_file", "file_data": HELLO, "filename": "a.PDF"},
+            "'a.PDF' is given as a PDF, but holds text",
+        ),
+        (
+            {"type": "input_file", "file_data": HELLO.replace("text/plain", "application/pdf")},
+            "'without a name' is given as a PDF, but holds text",
+        ),
+        (
             {"type": "input_file", "file_data": base64.b64encode(b"PK\3\4" * 9).decode()},
             "ZIP archive",
         ),

@@ -127,6 +127,14 @@ def test_the_field_at_fault_of_a_chat(fields, param):
     assert "sampling has" not in worded(caught.value, CHAT, tuple(body))
 
 
+@pytest.mark.parametrize("field", ["guided_regex", "guided_choice", "guided_json"])
+def test_a_constraint_has_the_name_that_it_has_in_the_request(field):
+    body = {"messages": MESSAGES, field: 3}
+    with pytest.raises(ConfigError) as caught:
+        read_request(body, Sampling())
+    assert worded(caught.value, CHAT, tuple(body)).startswith(field)
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

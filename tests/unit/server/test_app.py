@@ -49,6 +49,18 @@ def test_paths_and_methods_that_do_not_exist(app, method, path, status, kind):
     assert len(error["message"]) < 400
 
 
+def test_a_wrong_method_is_answered_with_the_right_ones(app):
+    response = request(app, "GET", CHAT)
+    assert response.headers["allow"] == "POST"
+    assert error_of(response)["message"].endswith("hint: the path takes POST")
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_head_is_answered_for_programs_that_look_for_a_server(app, path):
+    response = request(app, "HEAD", path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
 def test_each_response_names_its_request(app):
     first, second = (request(app, "GET", path) for path in ("/health", "/nothing"))
     assert first.headers["x-request-id"] != second.headers["x-request-id"]

@@ -81,6 +81,72 @@ def test_no_error_has_names_of_python_or_the_command_line(served, picture):
         assert not FOREIGN.search(message_of(response)), message_of(response)
 
 
+def test_an_error_about_a_picture_names_its_place(served, picture):
+    app, cut, file = app_of(served), data_address(picture)[:150], io.BytesIO()
+    picture.save(file, "PDF", save_all=True, append_images=[picture])
+    two_pages = {
+        "type": "file",
+        "file": {"file_data": data_address(file.getvalue(), "application/pdf")},
+    }
+    cases = [
+        (
+            [picture_part(picture), "a", picture_part(cut)],
+            "messages[1].content[2]",
+            "message 1, part 2: ",
+        ),
+        (
+            ["a", picture_part("/a.png")],
+            "messages[1].content[1]",
+            "message 1, part 1: /a.png is not",
+        ),
+        ([two_pages, picture_part(cut)], "messages[1]", "message 1: "),
+    ]
+    for parts, param, start in cases:
+        body = chat(*parts)
+        body["messages"].insert(0, {"role": "user", "content": "Hello"})
+        for path, sent in ((CHAT, body), ("/v1/embeddings", {"messages": body["messages"]})):
+            error = post(app, path, sent).json()["error"]
+            assert error["param"] == param
+            assert error["message"].startswith(start)
+
+
+def test_other_dialects_count_pictures(served, picture):
+    app, cut = app_of(served), data_address(picture)[:150]
+    images = [{"type": "input_image", "image_url": each} for each in (data_address(picture), cut)]
+    response = post(app, "/v1/responses", {"input": [{"role": "user", "content": images}]})
+    assert message_of(response).startswith("picture or video 2 of 2: ")
+    sent = {"prompt": "a", "images": [each.partition(",")[2] for each in (cut, cut)]}
+    response = post(app, "/api/generate", {**sent, "stream": False})
+    assert message_of(response).startswith("picture or video 1 of 2: ")
+
+
+def test_parameters_of_a_tool_that_cannot_be_applied_are_named(served):
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "blah"}}}
+    response = post(app_of(served), CHAT, chat("Hello", tools=[tool], tool_choice="required"))
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, "tools")
+    assert error["message"].startswith("tools have parameters that cannot be applied: ")
+    assert "blah" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "start"),
+    [
+        ("/v1/completions", {}, "prompt", "prompt is missing"),
+        ("/v1/completions", {"prompt": 3}, "prompt", "prompt is 3"),
+        ("/v1/completions", {"prompt": "a", "logprobs": 99}, "logprobs", "logprobs=99"),
+        ("/v1/embeddings", {"input": []}, "input", "input is an empty list"),
+        ("/v1/embeddings", {"input": 3}, "input", "input is 3"),
+        ("/v1/embeddings", {}, None, "the request has neither input nor messages"),
+        ("/v1/embeddings", {"input": "a", "messages": []}, None, "the request has both"),
+    ],
+)
+def test_prompts_that_are_not_there_or_are_no_prompts(served, path, body, param, start):
+    response = post(app_of(served), path, body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+    assert message_of(response).startswith(start)
+
+
 def test_a_prompt_that_does_not_fit_the_cache_is_a_400(small):
     response = post(app_of(small), CHAT, chat("Hello", max_tokens=3000))
     assert response.status_code == 400

@@ -111,6 +111,44 @@ def test_whole_pairs_of_escaped_halves_are_text():
     assert admitted(gate_of(), rb'{"a": "\ud83d\ude00 \\ud800"}') == {"a": "\U0001f600 \\ud800"}
 
 
+@pytest.mark.parametrize("body", [b'{"a": 1, "b": 2, "a": 3}', b'[{"b": {"a": 1, "a": 1}}]'])
+def test_a_field_that_is_given_twice_is_an_error_because_only_one_of_them_could_have_effect(body):
+    with pytest.raises(ConfigError) as caught:
+        admitted(gate_of(), body)
+    assert caught.value.message == "'a' is given 2 times in one object"
+
+
+def test_another_content_type_is_named_if_the_body_is_no_json():
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    with pytest.raises(ConfigError, match="Content-Type is 'application/x-www-form-urlencoded'"):
+        admitted(gate_of(), b"a=1", headers=[form])
+    assert admitted(gate_of(), b'{"a": 1}', headers=[form]) == {"a": 1}
+
+
+def test_a_compressed_body_is_not_read():
+    error = refusal(gate_of(), headers=[("Content-Encoding", "GZIP")])
+    assert (error.status, "'gzip'" in error.message) == (415, True)
+    assert admitted(gate_of(), b"{}", headers=[("Content-Encoding", "identity")]) == {}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_servers_are_refused_unless_their_origin_is_allowed(site):
+    headers = [("Origin", "https://a.example"), ("Sec-Fetch-Site", site)]
+    error = refusal(gate_of(), headers=headers)
+    assert (error.status, error.code) == (403, "unknown_origin")
+    assert "'https://a.example'; allowed: none" in error.message
+    assert refusal(gate_of(origins=("https://b.example",)), headers=headers).status == 403
+    for origins in (("https://a.example",), ("*",)):
+        assert admitted(gate_of(origins=origins), b"{}", headers=headers) == {}
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_page_of_the_server_and_programs_are_let_in(site):
+    headers = [("Origin", "https://proxy.example"), ("Sec-Fetch-Site", site)]
+    assert admitted(gate_of(), b"{}", headers=headers) == {}
+    assert admitted(gate_of(), b"{}", headers=headers[:1]) == {}
+
+
 def test_a_body_above_the_limit_is_refused_by_its_header_alone():
     error = refusal(gate_of(max_body_mb=1), headers=[("Content-Length", "1000001")], ends="")
     assert error.status == 413

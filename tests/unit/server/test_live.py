@@ -215,6 +215,11 @@ def test_dropped_frames_are_reported_once_a_reason_and_always_counted(socket):
     assert socket.receive_json()["frames"]["dropped"] == {"time": 2}
 
 
+def test_a_time_that_is_no_number_is_not_compared(socket):
+    send_frames(socket, [1], start=float("nan"))
+    assert socket.receive_json()["message"] == "the frame is of nan s"
+
+
 def test_the_key_is_in_a_header_or_in_the_first_message(model, tmp_path):
     secret, line = new_key("someone")
     (tmp_path / "keys").write_text(line)

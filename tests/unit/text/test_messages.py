@@ -259,6 +259,19 @@ def test_wrong_messages_are_named(wrong, message):
     assert "message 0" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("role", "hint"),
+    [
+        ("usr", "nearest: user"),
+        ("boss", "known: ai, assistant, developer, function, human, system, tool, user"),
+    ],
+)
+def test_all_names_are_listed_if_none_is_near(role, hint):
+    with pytest.raises(ConfigError) as caught:
+        read_messages([{"role": role, "content": "x"}])
+    assert caught.value.hint == hint
+
+
 @pytest.mark.parametrize("messages", ["hello", {"role": "user", "content": "x"}, 3])
 def test_messages_are_a_list(messages):
     with pytest.raises(ConfigError, match="messages are a"):
