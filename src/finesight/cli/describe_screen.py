@@ -126,7 +126,7 @@ def _earlier(path: Path) -> ScreenDescription:
     from finesight.apps.accessibility.records import ScreenDescription
 
     if not path.is_file():
-        raise ConfigError(
+        raise AppError(
             f"--since {path}: there is no such file",
             hint="give the output of an earlier call with --json",
         )
