@@ -60,6 +60,24 @@ def test_values_are_written_with_any_format_of_the_document(finesight, tmp_path)
     assert (tmp_path / "out" / "document.html").is_file()
 
 
+def test_values_are_written_with_the_names_of_other_services(finesight, tmp_path):
+    asked = ("read", PAGE, "--schema", json.dumps(SCHEMA), "--max-new-tokens", "48")
+    outcome = finesight(*asked, "--out", "out", "--format", "azure", "--format", "landing")
+    assert outcome.code in (0, 3), outcome.err
+    azure = json.loads((tmp_path / "out" / "extraction.azure.json").read_text(encoding="utf-8"))
+    (document,) = azure["analyzeResult"]["documents"]
+    assert document["fields"].keys() == {"room"}
+    (landing,) = json.loads(
+        (tmp_path / "out" / "extraction.landing.json").read_text(encoding="utf-8")
+    )
+    assert landing["extraction_metadata"].keys() == landing["extraction"].keys() == {"room"}
+    again = finesight(*asked, "--out", "out", "--format", "json")
+    assert "by an earlier run" in again.err
+    assert len(list((tmp_path / "out" / "values").glob("*/00001.json"))) <= 1
+    refused = finesight(*asked, "--format", "azure")
+    assert (refused.code, "--format azure needs --out" in refused.err) == (2, True)
+
+
 def test_a_packet_is_classified(finesight, tmp_path):
     asked = ("classify", PAGE, "--label", "notice=opening hours", "--label", "invoice")
     outcome = finesight(*asked, "--threshold", "0", "--report", "kinds.html")

@@ -30,6 +30,8 @@ class Format(StrEnum):
     PDF = "pdf"
     CSV = "csv"
     XLSX = "xlsx"
+    AZURE = "azure"
+    LANDING = "landing"
 
 
 NAMES = {
