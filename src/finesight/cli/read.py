@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,6 +86,13 @@ RouteOption = Annotated[
 ]
 Dpi = Annotated[float | None, typer.Option(min=1, help="Resolution of PDF pages.")]
 MaxTries = Annotated[int, typer.Option(min=1, help="Most questions about one page.")]
+MaxFigures = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Most figures without text of one page that are asked about as pages of their own.",
+    ),
+]
 OrderOption = Annotated[
     OrderChoice,
     typer.Option(
@@ -128,6 +136,7 @@ def read(
     route: RouteOption = RouteChoice.AUTO,
     dpi: Dpi = None,
     max_tries: MaxTries = 6,
+    max_figures: MaxFigures = 4,
     order: OrderOption = OrderChoice.MODEL,
     upright: Upright = UprightChoice.AUTO,
     photo: Photo = False,
@@ -167,7 +176,10 @@ def read(
 
         addresses = find_pages(files, pages)
         responder = _responder(ModelChoice.of(locals()))
-        asked = _options(options.given(locals()), route, max_tries, upright, is_photo=photo)
+        asked = replace(
+            _options(options.given(locals()), route, max_tries, upright, is_photo=photo),
+            max_figures=max_figures,
+        )
         job = Job(addresses, asked, model, dpi=dpi, folder=out)
         if route is RouteChoice.AUTO:
             job = _probed(job, responder)
@@ -256,8 +268,6 @@ def _responder(choice: ModelChoice) -> Responder:
 
 def _probed(job: Job, responder: Responder) -> Job:
     """The job with the route of its first page with ink, unless an earlier run has chosen one."""
-    from dataclasses import replace
-
     from finesight.apps.document.job import route_for
 
     route = route_for(job, responder)

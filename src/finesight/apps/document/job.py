@@ -125,7 +125,11 @@ class Job:
             with path.open("rb") as file:
                 content.update(hashlib.file_digest(file, "sha256").digest())
         options = self.options
-        more = {name: True for name in ("upright", "is_photo") if getattr(options, name)}
+        more: dict[str, Any] = {
+            name: True for name in ("upright", "is_photo") if getattr(options, name)
+        }
+        if options.max_figures != ReadOptions().max_figures:
+            more["max_figures"] = options.max_figures
         return {
             **more,
             "files": content.hexdigest()[:16],
