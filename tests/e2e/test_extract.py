@@ -92,12 +92,15 @@ def test_a_packet_is_classified(finesight, tmp_path):
 def test_a_review_ends_with_a_code_for_ci(finesight, tmp_path):
     (tmp_path / "rules.toml").write_text(RULES, encoding="utf-8")
     asked = ("review", PAGE, "--rules", "rules.toml", "--max-new-tokens", "64", "--route", "text")
-    outcome = finesight(*asked, "--annotated", "a.pdf", "--report", "review.html")
+    more = ("--report", "review.html", "--sarif", "review.sarif")
+    outcome = finesight(*asked, "--annotated", "a.pdf", *more)
     verdict, name, _ = outcome.out.strip().split("\t")
     assert name == "hours"
     assert outcome.code == (0 if verdict == "pass" else 3), outcome.err
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert "not legal advice" in (tmp_path / "review.html").read_text(encoding="utf-8")
+    (run,) = json.loads((tmp_path / "review.sarif").read_text(encoding="utf-8"))["runs"]
+    assert [one["ruleId"] for one in run["results"]] == ([] if verdict == "pass" else ["hours"])
 
 
 def test_equal_versions_need_no_rules(finesight):

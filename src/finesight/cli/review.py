@@ -57,6 +57,7 @@ def review(
     adapters: options.Adapters = None,
     as_json: options.AsJson = False,
     report: options.Report = None,
+    sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
@@ -75,6 +76,8 @@ def review(
     """
     with reported(debug=debug):
         _check(rules, against, annotated, report)
+        if sarif is not None:
+            check_writable(sarif, is_folder=False)
         from finesight.api.reviewing import review_with
         from finesight.apps.extract.ask import ExtractOptions
         from finesight.apps.review.rules import Playbook, load_rules
@@ -97,7 +100,11 @@ def review(
             annotated=annotated,
             report=report,
         )
-        for path in (annotated, report):
+        if sarif is not None:
+            from finesight.apps.review.alerts import write_review_sarif
+
+            write_review_sarif(sarif, str(file), found)
+        for path in (annotated, report, sarif):
             if path is not None:
                 sys.stderr.write(f"wrote {path}\n")
         _show(found, as_json=as_json)

@@ -199,7 +199,7 @@ class _Describer:
                     self.responder, [shown], NAME_PROMPT, sampling, min_pixels=_NAME_PIXELS
                 )
             except FinesightError as error:
-                found = Found[str](status="unread", problems=(error.message,))
+                found: Found[str] = Found(status="unread", problems=(error.message,))
             else:
                 found = _suggested(answer, box)
             named[index] = replace(elements[index], suggestion=found)
