@@ -75,9 +75,7 @@ def review(
     every page was read. The exit code is 3 if a rule whose severity is error does not pass. This is no legal advice.
     """
     with reported(debug=debug):
-        _check(rules, against, annotated, report)
-        if sarif is not None:
-            check_writable(sarif, is_folder=False)
+        _check(rules, against, annotated, report, sarif)
         from finesight.api.reviewing import review_with
         from finesight.apps.extract.ask import ExtractOptions
         from finesight.apps.review.rules import Playbook, load_rules
@@ -99,11 +97,8 @@ def review(
             ),
             annotated=annotated,
             report=report,
+            sarif=sarif,
         )
-        if sarif is not None:
-            from finesight.apps.review.alerts import write_review_sarif
-
-            write_review_sarif(sarif, str(file), found)
         for path in (annotated, report, sarif):
             if path is not None:
                 sys.stderr.write(f"wrote {path}\n")
@@ -111,7 +106,11 @@ def review(
 
 
 def _check(
-    rules: Path | None, against: Path | None, annotated: Path | None, report: Path | None
+    rules: Path | None,
+    against: Path | None,
+    annotated: Path | None,
+    report: Path | None,
+    sarif: Path | None,
 ) -> None:
     if rules is None and against is None:
         raise ConfigError(
@@ -128,6 +127,8 @@ def _check(
         check_writable(annotated, is_folder=False)
     if report is not None:
         check_report(report)
+    if sarif is not None:
+        check_writable(sarif, is_folder=False)
 
 
 def _show(found: Review, *, as_json: bool) -> None:
