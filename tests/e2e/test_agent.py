@@ -140,7 +140,7 @@ def test_the_python_door(page, tmp_path):
         ),
         (("agent", "x", "--browser", "p.html", "--replay", "t"), "t holds no trace"),
         (("agent", "--browser", "p.html", "--macro", "t"), "t holds no trace"),
-        (("agent", "x", "--browser", "p.html"), "--browser p.html: this file does not exist"),
+        (("agent", "x", "--browser", "."), "--browser .: this file is a folder"),
     ],
 )
 def test_wrong_use_is_said(finesight, words, message):

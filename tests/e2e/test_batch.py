@@ -151,7 +151,6 @@ def test_another_name_is_served(batch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("none.jsonl", "out.jsonl"), "none.jsonl does not exist"),
         ((".", "out.jsonl"), ". is not a regular file"),
         (("in.jsonl", "in.jsonl"), "in.jsonl is both input and output"),
         (("in.jsonl", "/proc/out.jsonl"), "cannot be written"),

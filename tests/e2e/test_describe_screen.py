@@ -12,6 +12,7 @@ import finesight
 from finesight.apps.accessibility.describe import DescribeOptions
 from finesight.cli import describe_screen
 from finesight.elements import ScreenElement
+from finesight.errors import UnsupportedMedia
 from finesight.geometry import Box
 from tests.support.app_responders import Oracle
 from tests.support.interfaces import listing
@@ -131,7 +132,6 @@ def test_a_pdf_is_refused_with_a_hint_that_the_command_can_follow(finesight, scr
     [
         (("--find", ""), "--find is empty"),
         (("--find", " "), "--find is empty"),
-        (("--since", "missing.json"), "--since missing.json: there is no such file"),
     ],
 )
 def test_wrong_use_is_said(finesight, screens, words, message):
@@ -171,3 +171,17 @@ def test_the_python_door_gives_the_same_records(screens):
     odd = DescribeOptions(order="odd")
     with pytest.raises(finesight.ConfigError, match="order is 'odd'"):
         finesight.describe_screen("before.png", model=screens, options=odd)
+
+
+def test_python_needs_the_page_of_a_file_that_holds_several(screens):
+    first, second = Image.open("before.png"), Image.open("after.png")
+    first.save("two.tif", save_all=True, append_images=[second])
+    with pytest.raises(UnsupportedMedia, match=r"two\.tif holds 2 pictures"):
+        finesight.describe_screen("two.tif", model=screens)
+    spoken = [finesight.describe_screen("two.tif", page=each, model=screens) for each in (0, 1)]
+    assert [one.speech().splitlines()[0] for one in spoken] == [
+        "Save, button",
+        "Save, button, disabled",
+    ]
+    with pytest.raises(UnsupportedMedia, match="no page 2"):
+        finesight.describe_screen("two.tif", page=2, model=screens)

@@ -60,6 +60,24 @@ def test_values_are_written_with_any_format_of_the_document(finesight, tmp_path)
     assert (tmp_path / "out" / "document.html").is_file()
 
 
+def test_values_are_written_with_the_names_of_other_services(finesight, tmp_path):
+    asked = ("read", PAGE, "--schema", json.dumps(SCHEMA), "--max-new-tokens", "48")
+    outcome = finesight(*asked, "--out", "out", "--format", "azure", "--format", "landing")
+    assert outcome.code in (0, 3), outcome.err
+    azure = json.loads((tmp_path / "out" / "extraction.azure.json").read_text(encoding="utf-8"))
+    (document,) = azure["analyzeResult"]["documents"]
+    assert document["fields"].keys() == {"room"}
+    (landing,) = json.loads(
+        (tmp_path / "out" / "extraction.landing.json").read_text(encoding="utf-8")
+    )
+    assert landing["extraction_metadata"].keys() == landing["extraction"].keys() == {"room"}
+    again = finesight(*asked, "--out", "out", "--format", "json")
+    assert "by an earlier run" in again.err
+    assert len(list((tmp_path / "out" / "values").glob("*/00001.json"))) <= 1
+    refused = finesight(*asked, "--format", "azure")
+    assert (refused.code, "--format azure needs --out" in refused.err) == (2, True)
+
+
 def test_a_packet_is_classified(finesight, tmp_path):
     asked = ("classify", PAGE, "--label", "notice=opening hours", "--label", "invoice")
     outcome = finesight(*asked, "--threshold", "0", "--report", "kinds.html")
@@ -74,12 +92,15 @@ def test_a_packet_is_classified(finesight, tmp_path):
 def test_a_review_ends_with_a_code_for_ci(finesight, tmp_path):
     (tmp_path / "rules.toml").write_text(RULES, encoding="utf-8")
     asked = ("review", PAGE, "--rules", "rules.toml", "--max-new-tokens", "64", "--route", "text")
-    outcome = finesight(*asked, "--annotated", "a.pdf", "--report", "review.html")
+    more = ("--report", "review.html", "--sarif", "review.sarif")
+    outcome = finesight(*asked, "--annotated", "a.pdf", *more)
     verdict, name, _ = outcome.out.strip().split("\t")
     assert name == "hours"
     assert outcome.code == (0 if verdict == "pass" else 3), outcome.err
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert "not legal advice" in (tmp_path / "review.html").read_text(encoding="utf-8")
+    (run,) = json.loads((tmp_path / "review.sarif").read_text(encoding="utf-8"))["runs"]
+    assert [one["ruleId"] for one in run["results"]] == ([] if verdict == "pass" else ["hours"])
 
 
 def test_equal_versions_need_no_rules(finesight):

@@ -147,16 +147,22 @@ SHELF = ("inspect", "shelf", "--set", "checks.product.phrase=red circle")
 
 
 def test_an_inspection_ends_with_the_code_of_its_verdict(finesight, tmp_path):
-    words = (*SHELF, "--image", SHAPES, "--report", "r.html")
+    words = (*SHELF, "--image", SHAPES, "--report", "r.html", "--sarif", "r.sarif")
     wrong = finesight(*words)
     assert wrong.code == 3, wrong.err
     assert "fail\tlow\tprice\t0 price tag; 1 or more pass" in wrong.out
     assert "shapes.png: fail" in wrong.err
     assert "price tag" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    (run,) = json.loads((tmp_path / "r.sarif").read_text(encoding="utf-8"))["runs"]
+    (alert,) = run["results"]
+    assert (alert["ruleId"], alert["level"]) == ("price", "note")
+    assert alert["message"]["text"].startswith("fail: 0 price tag")
     right = finesight(*words, "--set", "checks.price.least=0", "--json")
     assert right.code == 0, right.err
     (picture,) = json.loads(right.out)["pictures"]
     assert picture["verdict"] == "pass"
+    (run,) = json.loads((tmp_path / "r.sarif").read_text(encoding="utf-8"))["runs"]
+    assert run["results"] == []
     assert picture["findings"][0]["value"] == 3
 
 

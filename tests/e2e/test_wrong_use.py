@@ -216,3 +216,46 @@ def test_debug_shows_where(finesight):
     assert outcome.code == 1
     assert "Traceback" in outcome.err
     assert "error: " in outcome.err
+
+
+MISSING_INPUTS = [
+    ("ask", "What?", "--image", "none.png"),
+    ("ask", "What?", "--pdf", "none.pdf"),
+    ("ask", "What?", "--video", "none.mp4"),
+    ("plan", "What?", "--image", "none.png"),
+    ("batch", "none.jsonl", "out.jsonl"),
+    ("locate", "cat", "--image", "none.png"),
+    ("locate", "cat", "--image", "none.png", "--count"),
+    ("inspect", "ppe", "--image", "none.png"),
+    ("inspect", "surface_defect", "--image", "good.png", "--reference", "none.png"),
+    ("read", "none.pdf"),
+    ("read", "none.pdf", "--schema", '{"type": "object", "properties": {"a": {"type": "string"}}}'),
+    ("classify", "none.pdf", "--label", "a", "--label", "b"),
+    ("classify", "good.png", "--label", "a", "--label", "b", "--examples", "none.csv"),
+    ("review", "none.pdf", "--against", "good.pdf"),
+    ("review", "good.pdf", "--against", "none.pdf", "--route", "text"),
+    ("describe-screen", "none.png"),
+    ("describe-screen", "good.png", "--since", "none.json"),
+    ("agent", "Save", "--browser", "none.html"),
+    ("mcp", "--browser", "none.html"),
+]
+MISSING_SETTINGS = [
+    ("ask", "What?", "--json-schema", "none.json"),
+    ("read", "good.png", "--schema", "none.json"),
+    ("review", "good.pdf", "--rules", "none.toml"),
+    ("inspect", "none.toml", "--image", "good.png"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [*((words, 1) for words in MISSING_INPUTS), *((words, 2) for words in MISSING_SETTINGS)],
+)
+def test_a_missing_input_is_a_failure_and_a_missing_setting_is_wrong_usage(
+    finesight, bad, words, code
+):
+    outcome = finesight(*words)
+    assert outcome.code == code, outcome.err
+    assert "none." in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""

@@ -14,6 +14,7 @@ from finesight.apps.document.read import ReadOptions
 from finesight.apps.document.records import Document, Route
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.extract import extract as extract_pages
+from finesight.apps.extract.extract import page_answers
 from finesight.apps.extract.records import Extraction
 from finesight.apps.extract.schema import SchemaSource, load_schema
 from finesight.apps.extract.schema_checks import check_schema
@@ -46,7 +47,7 @@ def extract(
         options: how values are asked for.
         read_options: how pages are read.
         dpi: resolution of PDF pages; None takes the default.
-        out: folder that keeps each page as it is read.
+        out: folder that keeps each page as it is read, and its values; a stopped run goes on in it.
 
     Returns:
         `data` in the user's structure, and beside it `fields`: every value by path with its status, score and places.
@@ -65,10 +66,13 @@ def extract(
     addresses = find_pages([Path(path) for path in paths], pages)
     is_named = isinstance(model, (str, Path))
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    asked = options or ExtractOptions()
+    folder = None if out is None or document is not None else Path(out)
     return extract_pages(
         with_images(known.pages, addresses, dpi=dpi),
         own,
         responder,
-        options or ExtractOptions(),
+        asked,
         model=str(model) if is_named else type(model).__name__,
+        store=page_answers(folder, own, asked),
     )

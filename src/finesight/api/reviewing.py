@@ -13,6 +13,7 @@ from finesight.apps.document.pages import find_pages
 from finesight.apps.document.records import Route
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.page_images import page_loader, with_images
+from finesight.apps.review.alerts import write_review_sarif
 from finesight.apps.review.annotate import write_annotated_pdf
 from finesight.apps.review.records import Review
 from finesight.apps.review.report import write_review_report
@@ -34,6 +35,7 @@ def review(
     options: ExtractOptions | None = None,
     annotated: str | Path | None = None,
     report: str | Path | None = None,
+    sarif: str | Path | None = None,
 ) -> Review:
     """Review one document.
 
@@ -47,6 +49,7 @@ def review(
         options: how quotes are asked for.
         annotated: PDF to write, with a highlight over every quote.
         report: HTML file to write.
+        sarif: SARIF 2.1.0 file to write with the rules that do not pass.
 
     Returns:
         One result per rule, each quote with its place, and the differences of the versions.
@@ -72,6 +75,7 @@ def review(
         options=options or ExtractOptions(),
         annotated=None if annotated is None else Path(annotated),
         report=None if report is None else Path(report),
+        sarif=None if sarif is None else Path(sarif),
     )
 
 
@@ -87,6 +91,7 @@ def review_with(
     options: ExtractOptions,
     annotated: Path | None,
     report: Path | None,
+    sarif: Path | None,
 ) -> Review:
     """Review with an open model; arguments as in `review`."""
     if not playbook.rules and against is None:
@@ -113,4 +118,6 @@ def review_with(
         write_annotated_pdf(annotated, found, document.pages, addresses)
     if report is not None:
         write_review_report(report, file.name, found, document.pages, page_loader(addresses))
+    if sarif is not None:
+        write_review_sarif(sarif, str(file), found)
     return found

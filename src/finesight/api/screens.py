@@ -11,8 +11,9 @@ import numpy as np
 from finesight.api.shared import shared_model
 from finesight.apps.accessibility.describe import DescribeOptions, describe
 from finesight.apps.accessibility.records import ScreenDescription
-from finesight.errors import ConfigError
-from finesight.media.image import load_image
+from finesight.errors import ConfigError, UnsupportedMedia
+from finesight.media.image import load_image, num_pages
+from finesight.media.source import source_name
 from finesight.responder import Responder
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 def describe_screen(
     screenshot: str | Path | Image.Image,
     *,
+    page: int | None = None,
     model: str | Path | Responder = "tiny",
     options: DescribeOptions | None = None,
 ) -> ScreenDescription:
@@ -29,6 +31,7 @@ def describe_screen(
 
     Args:
         screenshot: a file or a picture.
+        page: which of several pictures in the file, counted from 0; a file with one picture needs none.
         model: name of a model, which is loaded on first use and cached, or what answers questions.
         options: settings.
 
@@ -37,12 +40,17 @@ def describe_screen(
 
     Raises:
         ConfigError: an option is wrong.
-        MediaError: the file cannot be opened.
+        MediaError: the file cannot be opened, or it holds several pictures and `page` is None.
     """
     settings = options or DescribeOptions()
     if settings.order not in ("model", "place"):
         raise ConfigError(f"order is {settings.order!r}", hint='it is "model" or "place"')
-    pixels = np.asarray(load_image(screenshot).convert("RGB"))
+    if page is None and (count := num_pages(screenshot)) > 1:
+        raise UnsupportedMedia(
+            f"{source_name(screenshot)} holds {count} pictures, and one is described at a time",
+            hint=f"page=0 to page={count - 1} says which",
+        )
+    pixels = np.asarray(load_image(screenshot, page=page).convert("RGB"))
     is_named = isinstance(model, (str, Path))
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
     source = Path(screenshot).name if isinstance(screenshot, (str, Path)) else "screenshot"

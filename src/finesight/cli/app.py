@@ -42,8 +42,8 @@ from finesight.cli.options import CommandLine
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
 Results go to standard output, messages and progress to standard error. Exit codes: 0, 1 if the
-work failed, 2 for wrong usage or configuration, 3 if what was checked does not hold (read --schema,
-review, inspect), 4 if an inspection is unsure, 130 if interrupted.
+work failed or an input does not exist, 2 for wrong usage or configuration, 3 if what was checked
+does not hold (read --schema, review, inspect), 4 if an inspection is unsure, 130 if interrupted.
 """
 
 WIDTH = 96

@@ -106,9 +106,10 @@ def _raise_if_failed(counts: Counts, target: Path) -> None:
 
 
 def _check_input(source: Path) -> None:
+    if not source.exists():
+        raise FinesightError(f"{source} does not exist", hint="give a file of JSON lines")
     if not source.is_file():
-        what = "is not a regular file" if source.exists() else "does not exist"
-        raise ConfigError(f"{source} {what}", hint="give a file of JSON lines")
+        raise ConfigError(f"{source} is not a regular file", hint="give a file of JSON lines")
 
 
 def opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:

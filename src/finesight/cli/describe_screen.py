@@ -126,7 +126,7 @@ def _earlier(path: Path) -> ScreenDescription:
     from finesight.apps.accessibility.records import ScreenDescription
 
     if not path.is_file():
-        raise ConfigError(
+        raise AppError(
             f"--since {path}: there is no such file",
             hint="give the output of an earlier call with --json",
         )
@@ -227,6 +227,8 @@ def _show(
             sys.stdout.write(title + (each.speech() if phrase is None else _places(each, hit)))
             sys.stdout.writelines(f"{one.spoken()}\n" for one in diff)
     for each in described:
+        for one in each.low_contrast:
+            sys.stderr.write(f"{each.source}: low contrast of {one.name[:60]!r}: {one.contrast}\n")
         for skipped in each.coverage.skipped:
             sys.stderr.write(f"{each.source}: {skipped.what} not read: {skipped.reason}\n")
         for problem in each.problems:

@@ -15,12 +15,14 @@ import typer
 from finesight.cli.errors import CHECK_FAILED
 from finesight.cli.output import print_json
 from finesight.cli.read_output import Format, Results, raise_if_not_read, write_documents
+from finesight.errors import AppError
 
 if TYPE_CHECKING:
     from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import ReadPage
     from finesight.apps.extract.records import Extraction
     from finesight.apps.extract.schema import Schema
+    from finesight.apps.extract.services import Extracted
     from finesight.apps.extract.write import Form
     from finesight.responder import Responder
 
@@ -41,7 +43,7 @@ OneDocument = Annotated[
     ),
 ]
 
-_TABLES = (Format.CSV, Format.XLSX)
+_OF_VALUES = (Format.CSV, Format.XLSX, Format.AZURE, Format.LANDING)
 _FORMS: tuple[Form, ...] = ("json", "csv", "xlsx")
 
 
@@ -84,6 +86,7 @@ class FieldsJob:
         if self.out is not None:
             written += write_documents(results, self.out, self.formats)
             written += _write(extractions, self.out, self.formats)
+            written += self._write_for_services(found, self.out, results.model)
         if self.report is not None:
             from finesight.apps.extract.report import write_extract_report
             from finesight.apps.page_images import page_loader
@@ -104,11 +107,30 @@ class FieldsJob:
         if not all(sound):
             raise typer.Exit(CHECK_FAILED)
 
+    def _write_for_services(
+        self, found: Sequence[Extracted], folder: Path, model: str
+    ) -> list[str]:
+        """Write the values with the names of other services; returns the paths."""
+        from finesight import files
+        from finesight.apps.extract.services import azure_json, landing_json
+
+        written = []
+        for form in dict.fromkeys(self.formats):
+            if form not in (Format.AZURE, Format.LANDING):
+                continue
+            path = folder / f"extraction.{form.value}.json"
+            is_azure = form is Format.AZURE
+            values = azure_json(found, self.schema, model) if is_azure else landing_json(found)
+            files.write_json(path, values, error=AppError, parents=True)
+            sys.stderr.write(f"wrote {path}\n")
+            written.append(str(path))
+        return written
+
     def _extracted(
         self, results: Results, responder: Responder, options: ReadOptions
     ) -> list[tuple[str, Extraction, tuple[ReadPage, ...]]]:
         from finesight.apps.extract.ask import ExtractOptions
-        from finesight.apps.extract.extract import extract
+        from finesight.apps.extract.extract import extract, page_answers
         from finesight.apps.page_images import with_images
 
         asked = ExtractOptions(
@@ -116,12 +138,13 @@ class FieldsJob:
             min_pixels=options.min_pixels,
             max_pixels=options.max_pixels,
         )
+        store = page_answers(self.out, self.schema, asked, is_one=self.is_one)
         pairs = zip(results.document.pages, results.addresses, strict=True)
         found = []
         for path, group in groupby(pairs, key=lambda pair: None if self.is_one else pair[1].path):
             pages, addresses = zip(*group, strict=True)
             images = with_images(pages, addresses, dpi=results.dpi)
-            one = extract(images, self.schema, responder, asked, model=results.model)
+            one = extract(images, self.schema, responder, asked, model=results.model, store=store)
             found.append(("document" if path is None else str(path), one, pages))
         return found
 
@@ -141,11 +164,11 @@ def checked(
     """
     from finesight.errors import ConfigError
 
-    tables = [one for one in formats if one in _TABLES]
-    if tables and (schema is None or out is None):
+    forms = [one for one in formats if one in _OF_VALUES]
+    if forms and (schema is None or out is None):
         needed = "--schema" if schema is None else "--out"
         raise ConfigError(
-            f"--format {tables[0].value} needs {needed}",
+            f"--format {forms[0].value} needs {needed}",
             hint="--schema FILE names the values, --out DIR is the folder of the files",
         )
     if schema is None:
@@ -166,11 +189,13 @@ def checked(
 def _write(
     extractions: dict[str, Extraction], folder: Path, formats: Sequence[Format]
 ) -> list[str]:
+    """Write the values in their formats; without one of these, as JSON, so that they are not lost."""
     from finesight.apps.extract.write import write_extractions
 
-    """Write the values in their formats; without one of these, as JSON, so that they are not lost."""
     written = []
-    forms = [form for form in _FORMS if Format(form) in formats] or ["json"]
+    forms = [form for form in _FORMS if Format(form) in formats]
+    if not forms and not {Format.AZURE, Format.LANDING} & set(formats):
+        forms = ["json"]
     for form in forms:
         path = folder / f"extraction.{form}"
         write_extractions(path, extractions, form)

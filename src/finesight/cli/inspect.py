@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ from finesight.cli.located import (
     shown_files,
     write_drawn,
 )
-from finesight.cli.output import print_json
+from finesight.cli.output import check_writable, print_json
 from finesight.cli.pictures import is_many
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
@@ -73,6 +74,7 @@ def inspect(
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
     report: options.Report = None,
+    sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     device: options.Device = "auto",
@@ -100,9 +102,11 @@ def inspect(
         _check(preset, inspection, image, reference)
         written = Written(save_overlay, report)
         written.check()
+        if sarif is not None:
+            check_writable(sarif, is_folder=False)
         parts = options.media_of(context, image, pages=pages)
         done = _inspected(parts, inspection, reference, ModelChoice.of(locals()), locals())
-        files = _write(done, written, inspection)
+        files = _write(done, written, inspection, sarif)
         named = is_many(image or []) or bool(pages)
         _print(done, files, named=named, model=model if as_json else None)
         _exit(done)
@@ -159,10 +163,15 @@ def _inspected(
     return each_picture(pictures, work, lambda one: one.verdict)
 
 
-def _write(done: Done, written: Written, inspection: Inspection) -> list[str]:
+def _write(done: Done, written: Written, inspection: Inspection, sarif: Path | None) -> list[str]:
+    from finesight.apps.grounding.alerts import write_inspection_sarif
     from finesight.apps.grounding.page import inspected_section
 
-    return shown_files(write_drawn(done, written, inspected_section, inspection.title))
+    files = write_drawn(done, written, inspected_section, inspection.title)
+    if sarif is not None:
+        write_inspection_sarif(sarif, inspection, done.results, done.failed)
+        files.append(sarif)
+    return shown_files(files)
 
 
 def _print(done: Done, files: list[str], *, named: bool, model: str | None) -> None:

@@ -206,6 +206,13 @@ Report = Annotated[
     Path | None,
     typer.Option(help="HTML file to write with question, media and answer.", metavar="FILE"),
 ]
+Sarif = Annotated[
+    Path | None,
+    typer.Option(
+        help="SARIF 2.1.0 file to write with what does not pass, for code hosts and CI systems.",
+        metavar="FILE",
+    ),
+]
 
 
 def use_threads(count: int | None) -> int | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,6 +87,13 @@ RouteOption = Annotated[
 ]
 Dpi = Annotated[float | None, typer.Option(min=1, help="Resolution of PDF pages.")]
 MaxTries = Annotated[int, typer.Option(min=1, help="Most questions about one page.")]
+MaxFigures = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Most figures without text of one page that are asked about as pages of their own.",
+    ),
+]
 OrderOption = Annotated[
     OrderChoice,
     typer.Option(
@@ -128,6 +137,7 @@ def read(
     route: RouteOption = RouteChoice.AUTO,
     dpi: Dpi = None,
     max_tries: MaxTries = 6,
+    max_figures: MaxFigures = 4,
     order: OrderOption = OrderChoice.MODEL,
     upright: Upright = UprightChoice.AUTO,
     photo: Photo = False,
@@ -165,15 +175,14 @@ def read(
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
 
-        addresses = find_pages(files, pages)
+        asked = _options(options.given(locals()), locals())
+        job = Job(find_pages(files, pages), asked, model, dpi=dpi, folder=out)
         responder = _responder(ModelChoice.of(locals()))
-        asked = _options(options.given(locals()), route, max_tries, upright, is_photo=photo)
-        job = Job(addresses, asked, model, dpi=dpi, folder=out)
         if route is RouteChoice.AUTO:
             job = _probed(job, responder)
         document = _read(job, responder, order)
         answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
-        results = Results(document, addresses, dpi, tuple(answers), model)
+        results = Results(document, job.pages, dpi, tuple(answers), model)
         if fields is not None:
             fields.show(results, responder, asked, as_json=as_json)
             return
@@ -181,24 +190,19 @@ def read(
         raise_if_not_read(results)
 
 
-def _options(
-    given: AskOptions,
-    route: RouteChoice,
-    max_tries: int,
-    upright: UprightChoice,
-    *,
-    is_photo: bool,
-) -> ReadOptions:
+def _options(given: AskOptions, values: Mapping[str, Any]) -> ReadOptions:
+    """How pages are read, from the local variables of the command."""
     from finesight.apps.document.read import ReadOptions
 
     return ReadOptions(
-        route=_ROUTES[route],
-        max_tries=max_tries,
+        route=_ROUTES[values["route"]],
+        max_tries=values["max_tries"],
         max_new_tokens=given.get("max_new_tokens") or 2048,
         min_pixels=given.get("min_pixels"),
         max_pixels=given.get("max_pixels"),
-        upright=upright is UprightChoice.AUTO,
-        is_photo=is_photo,
+        upright=values["upright"] is UprightChoice.AUTO,
+        is_photo=values["photo"],
+        max_figures=values["max_figures"],
     )
 
 
@@ -256,8 +260,6 @@ def _responder(choice: ModelChoice) -> Responder:
 
 def _probed(job: Job, responder: Responder) -> Job:
     """The job with the route of its first page with ink, unless an earlier run has chosen one."""
-    from dataclasses import replace
-
     from finesight.apps.document.job import route_for
 
     route = route_for(job, responder)

@@ -30,6 +30,8 @@ class Format(StrEnum):
     PDF = "pdf"
     CSV = "csv"
     XLSX = "xlsx"
+    AZURE = "azure"
+    LANDING = "landing"
 
 
 NAMES = {
@@ -169,6 +171,8 @@ def _note(page: ReadPage) -> None:
             f"page {page.number}: the order of the blocks differs from their places; --order geometry "
             "takes that of the places\n"
         )
+    for one in page.skipped:
+        sys.stderr.write(f"{one.what}: {one.reason}\n")
     for problem in page.problems:
         sys.stderr.write(f"page {page.number}: {problem}\n")
 

@@ -57,6 +57,7 @@ def review(
     adapters: options.Adapters = None,
     as_json: options.AsJson = False,
     report: options.Report = None,
+    sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
@@ -74,7 +75,7 @@ def review(
     every page was read. The exit code is 3 if a rule whose severity is error does not pass. This is no legal advice.
     """
     with reported(debug=debug):
-        _check(rules, against, annotated, report)
+        _check(rules, against, annotated, report, sarif)
         from finesight.api.reviewing import review_with
         from finesight.apps.extract.ask import ExtractOptions
         from finesight.apps.review.rules import Playbook, load_rules
@@ -96,15 +97,20 @@ def review(
             ),
             annotated=annotated,
             report=report,
+            sarif=sarif,
         )
-        for path in (annotated, report):
+        for path in (annotated, report, sarif):
             if path is not None:
                 sys.stderr.write(f"wrote {path}\n")
         _show(found, as_json=as_json)
 
 
 def _check(
-    rules: Path | None, against: Path | None, annotated: Path | None, report: Path | None
+    rules: Path | None,
+    against: Path | None,
+    annotated: Path | None,
+    report: Path | None,
+    sarif: Path | None,
 ) -> None:
     if rules is None and against is None:
         raise ConfigError(
@@ -121,6 +127,8 @@ def _check(
         check_writable(annotated, is_folder=False)
     if report is not None:
         check_report(report)
+    if sarif is not None:
+        check_writable(sarif, is_folder=False)
 
 
 def _show(found: Review, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, ScreenUnavailable
 
 if TYPE_CHECKING:
     from finesight.geometry import Size
@@ -179,12 +179,12 @@ class ScreenChoice:
 
 def _check_page(page: str) -> None:
     is_url = urlsplit(page).scheme in ("http", "https", "file", "data", "about")
-    if not is_url and not Path(page).is_file():
-        what = "is a folder" if Path(page).is_dir() else "does not exist"
-        raise ConfigError(
-            f"--browser {page}: this file {what}",
-            hint="give the path of a page, or a URL such as https://example.com/",
-        )
+    if is_url or Path(page).is_file():
+        return
+    hint = "give the path of a page, or a URL such as https://example.com/"
+    if Path(page).is_dir():
+        raise ConfigError(f"--browser {page}: this file is a folder", hint=hint)
+    raise ScreenUnavailable(f"--browser {page}: this file does not exist", hint=hint)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from finesight.apps.accessibility.contrast import contrast_of
 from finesight.apps.accessibility.records import ScreenDescription, SeenElement, in_rows
 from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Found, Provenance, Score, Skipped
@@ -129,7 +130,10 @@ class _Describer:
     def run(self, source: str, model: str) -> ScreenDescription:
         height, width = self.pixels.shape[:2]
         self._read(Box(0, 0, width, height), _MOST_DEPTH)
-        elements = _placed(_without_doubles(self.elements), self.options.order)
+        elements = [
+            replace(one, contrast=contrast_of(self.pixels, one.box)) if one.name else one
+            for one in _placed(_without_doubles(self.elements), self.options.order)
+        ]
         if self.options.suggests:
             elements = self._named(elements)
         digest = hashlib.sha256(ELEMENTS_PROMPT.encode()).hexdigest()[:16]
@@ -199,7 +203,7 @@ class _Describer:
                     self.responder, [shown], NAME_PROMPT, sampling, min_pixels=_NAME_PIXELS
                 )
             except FinesightError as error:
-                found = Found[str](status="unread", problems=(error.message,))
+                found: Found[str] = Found(status="unread", problems=(error.message,))
             else:
                 found = _suggested(answer, box)
             named[index] = replace(elements[index], suggestion=found)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from finesight.apps.accessibility.contrast import Contrast
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Found, Provenance, Score, rounded
 from finesight.errors import AppError
 from finesight.geometry import Box, Size
@@ -51,6 +52,7 @@ class SeenElement:
         score: of its name, or of its place if it has no name.
         evidence: where it was seen.
         suggestion: a name for a control without one; a guess from its looks, never part of `name`.
+        contrast: of its text with the background; None if it has no text, or it cannot be measured.
     """
 
     role: str
@@ -62,6 +64,7 @@ class SeenElement:
     score: Score = UNKNOWN
     evidence: Evidence = field(default_factory=Evidence)
     suggestion: Found[str] | None = None
+    contrast: Contrast | None = None
 
     @property
     def is_unlabeled(self) -> bool:
@@ -91,6 +94,7 @@ class SeenElement:
             "score": self.score.to_dict(),
             "evidence": self.evidence.to_dict(),
             "suggestion": None if self.suggestion is None else self.suggestion.to_dict(),
+            "contrast": None if self.contrast is None else self.contrast.to_dict(),
         }
 
     @classmethod
@@ -131,6 +135,11 @@ class ScreenDescription:
         """Controls without a name."""
         return tuple(one for one in self.elements if one.is_unlabeled)
 
+    @property
+    def low_contrast(self) -> tuple[SeenElement, ...]:
+        """Texts whose contrast with their background is below 4.5."""
+        return tuple(one for one in self.elements if one.contrast and one.contrast.is_low)
+
     def speech(self) -> str:
         """One line for each element, to be spoken or printed."""
         return "".join(f"{one.spoken()}\n" for one in self.elements)
@@ -145,6 +154,11 @@ class ScreenDescription:
             "bounds": [0, 0, self.size.width, self.size.height],
             "children": [one.to_dict(self.size) for one in self.elements],
             "unlabeled": [index for index, one in enumerate(self.elements) if one.is_unlabeled],
+            "low_contrast": [
+                index
+                for index, one in enumerate(self.elements)
+                if one.contrast and one.contrast.is_low
+            ],
             "coverage": self.coverage.to_dict(),
             "problems": list(self.problems),
             "model": None if made is None else made.model,

@@ -18,7 +18,7 @@ from finesight.apps.classify.classify import (
 from finesight.apps.classify.records import OTHER, PacketResult
 from finesight.apps.document.pages import PageAddress, find_pages, load
 from finesight.apps.document.read import PageImage
-from finesight.errors import ConfigError, FinesightError
+from finesight.errors import AppError, ConfigError, FinesightError
 
 __all__ = ["classify_files", "read_examples", "threshold_from"]
 
@@ -53,11 +53,14 @@ def read_examples(path: Path) -> list[tuple[Path, str]]:
     """Labelled examples from a CSV file with the columns `path` and `label`; paths are relative to it.
 
     Raises:
+        AppError: there is no such file.
         ConfigError: it cannot be read, or a column is missing.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise AppError(f"the examples {path} do not exist") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the examples {path} cannot be read: {error}") from error
     if not rows or not {"path", "label"} <= rows[0].keys():

@@ -5,6 +5,7 @@
 
     OUT/job.json               settings of the run: another run with other settings is refused
     OUT/pages/00001.json       a page as it was read, written whole or not at all
+    OUT/values/KEY/00001.json  its extracted values; KEY depends on the schema
 
 A page that raises an error is a page with the status "unreadable": it never stops the others.
 """
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,9 +31,48 @@ from finesight.errors import AppError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["Job", "chosen_route", "read_pages", "route_for"]
+__all__ = ["Job", "PageStore", "chosen_route", "read_pages", "route_for"]
 
 _PAGE = TypeAdapter(ReadPage)
+
+KeptT = TypeVar("KeptT")
+
+
+@dataclass(frozen=True, slots=True)
+class PageStore(Generic[KeptT]):
+    """What a run has found on each page, one file a page, so that a killed run does not lose it.
+
+    Attributes:
+        folder: of the files; None keeps nothing.
+        form: of a page in JSON.
+    """
+
+    folder: Path | None
+    form: TypeAdapter[KeptT]
+
+    def known(self, number: int) -> KeptT | None:
+        """What an earlier run has kept of a page; None if nothing, or if its file is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            return self.form.validate_json(self._path(number).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def keep(self, number: int, found: KeptT) -> None:
+        """Write what was found on a page, whole or not at all.
+
+        Raises:
+            AppError: it cannot be written.
+        """
+        if self.folder is not None:
+            files.write_bytes(
+                self._path(number), self.form.dump_json(found), error=AppError, parents=True
+            )
+
+    def _path(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{number:05}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +115,9 @@ class Job:
                     hint="give another folder, or delete this one to read all pages again",
                 )
 
-    def known(self, address: PageAddress) -> ReadPage | None:
-        """The page, if an earlier run has read it; None if not, or if its file is damaged."""
-        if self.folder is None:
-            return None
-        try:
-            return _PAGE.validate_json(self._path(address).read_bytes())
-        except (OSError, ValidationError):
-            return None
-
-    def keep(self, address: PageAddress, page: ReadPage) -> None:
-        """Write a read page.
-
-        Raises:
-            AppError: it cannot be written.
-        """
-        if self.folder is not None:
-            files.write_bytes(
-                self._path(address), _PAGE.dump_json(page), error=AppError, parents=True
-            )
-
-    def _path(self, address: PageAddress) -> Path:
-        assert self.folder is not None
-        return self.folder / "pages" / f"{address.number:05}.json"
+    def store(self) -> PageStore[ReadPage]:
+        """The pages that were read."""
+        return PageStore(None if self.folder is None else self.folder / "pages", _PAGE)
 
     def _settings(self) -> dict[str, Any]:
         content = hashlib.sha256()
@@ -105,7 +125,11 @@ class Job:
             with path.open("rb") as file:
                 content.update(hashlib.file_digest(file, "sha256").digest())
         options = self.options
-        more = {name: True for name in ("upright", "is_photo") if getattr(options, name)}
+        more: dict[str, Any] = {
+            name: True for name in ("upright", "is_photo") if getattr(options, name)
+        }
+        if options.max_figures != ReadOptions().max_figures:
+            more["max_figures"] = options.max_figures
         return {
             **more,
             "files": content.hexdigest()[:16],
@@ -180,11 +204,12 @@ def _locked(folder: Path | None) -> Iterator[None]:
 def _pages(
     job: Job, responder: Responder, on_page: Callable[[ReadPage, bool], None]
 ) -> Iterator[ReadPage]:
+    store = job.store()
     for address in job.pages:
-        known = job.known(address)
+        known = store.known(address.number)
         page = known or _read(job, address, responder)
         if known is None:
-            job.keep(address, page)
+            store.keep(address.number, page)
         on_page(page, known is not None)
         yield page
 

@@ -5,6 +5,9 @@ The order of attempts: the whole page by the chosen route; if the answer is cut 
 below its last whole block; if a part gives nothing, the next route (HTML, lines with boxes, plain text); at last the
 text layer of the PDF. What was asked and what came of it is part of the page (`ReadPage.tries`). A part without ink is
 not asked about.
+
+Models take areas with text for pictures. A figure without text is therefore asked about as a page of its own, and its
+text becomes a part of the figure.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING
 from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.document.records import PageStatus, ReadBlock, ReadPage, Route, Try
 from finesight.apps.document.text_layer import checked, layer_blocks
-from finesight.apps.evidence import Score
+from finesight.apps.evidence import Score, Skipped
 from finesight.apps.scores import score_of
 from finesight.conversation import Sampling
 from finesight.errors import FinesightError
@@ -44,6 +47,15 @@ ROUTES: tuple[Route, ...] = ("html", "spotting", "text")
 
 _LEAST_REST = 28
 """A rest of a page with fewer than half as many rows of pixels holds no line of text."""
+
+_FIGURES = frozenset({"image", "figure", "chart"})
+"""Kinds of blocks whose text is asked for if they have none."""
+
+_LEAST_FIGURE = 28 * 28
+"""Pixels of a figure that can hold a word."""
+
+_WHOLE_SHARE = 0.8
+"""Share of the page from which a figure is the page: it is asked for by lines, as the question for HTML was in vain."""
 
 _LEAST_INK = 12
 """Difference of two pixels (0 to 255) below which nothing is seen on a page."""
@@ -80,6 +92,7 @@ class ReadOptions:
         max_pixels: largest area at which a page is shown.
         upright: whether pages without a text layer are asked about in four turns first.
         is_photo: whether pages without a text layer are photographs of a sheet, which is straightened first.
+        max_figures: most figures of one page whose text is asked for, with one question each; 0 asks for none.
     """
 
     route: Route = "html"
@@ -89,6 +102,7 @@ class ReadOptions:
     max_pixels: int | None = None
     upright: bool = False
     is_photo: bool = False
+    max_figures: int = 4
 
 
 def probe(page: PageImage, responder: Responder, options: ReadOptions) -> Route:
@@ -150,10 +164,70 @@ def read_page(page: PageImage, responder: Responder, options: ReadOptions) -> Re
         tries=tuple(tries),
         problems=tuple(problems),
     )
-    if not blocks:
-        visible = [line for line in page.lines if line.is_visible and line.text]
-        return replace(checked(read, page.lines), blocks=tuple(layer_blocks(visible)))
-    return checked(read, page.lines)
+    if blocks:
+        return checked(_with_figures(read, page, responder, options), page.lines)
+    visible = [line for line in page.lines if line.is_visible and line.text]
+    return replace(checked(read, page.lines), blocks=tuple(layer_blocks(visible)))
+
+
+def _with_figures(
+    read: ReadPage, page: PageImage, responder: Responder, options: ReadOptions
+) -> ReadPage:
+    """The page with the texts of figures that have none; those that are not asked about are named."""
+    blocks, tries, skipped = list(read.blocks), list(read.tries), list(read.skipped)
+    silent = [
+        (index, area)
+        for index, one in enumerate(blocks)
+        if (area := _silent_figure(one.block, page)) is not None
+    ]
+    for count, (index, area) in enumerate(silent, 1):
+        what = f"page {page.number}, figure {count} without text"
+        if count > options.max_figures:
+            skipped.append(
+                Skipped(what, f"at most {options.max_figures} of a page are asked about")
+            )
+            continue
+        is_page = area.area >= _WHOLE_SHARE * read.size.area
+        route: Route = "spotting" if is_page else options.route
+        found, outcome, is_done = _ask(crop(page.pixels, area), route, responder, options)
+        texts = [one for one in found if one.block.text]
+        tries.append(Try(route, area, outcome, len(texts)))
+        if not is_done and not outcome.startswith("stop"):
+            skipped.append(Skipped(what, f"not read to its end: {outcome}"))
+        if texts:
+            blocks[index] = _figure_with(blocks[index], texts)
+    return replace(read, blocks=tuple(blocks), tries=tuple(tries), skipped=tuple(skipped))
+
+
+def _silent_figure(block: Block, page: PageImage) -> Box | None:
+    """The place of a figure whose text nothing has read; None for other blocks.
+
+    The text layer of a PDF gives the text of a figure that has lines in it.
+    """
+    is_silent = block.kind in _FIGURES and (not block.text or block.variant == "caption")
+    if not is_silent or block.box is None or block.rows:
+        return None
+    area, _ = block.box.clipped(crop(page.pixels, _whole(page)).picture)
+    if area.area < _LEAST_FIGURE or _has_no_ink(page, area):
+        return None
+    has_lines = any(
+        area.x1 <= line.box.center.x <= area.x2 and area.y1 <= line.box.center.y <= area.y2
+        for line in page.lines
+    )
+    return None if has_lines else area
+
+
+def _figure_with(one: ReadBlock, texts: Sequence[ReadBlock]) -> ReadBlock:
+    """A figure with texts as its children, and the least of their scores as its own."""
+    block, children = one.block, tuple(each.block for each in texts)
+    if block.tag == "img":  # it has no children in HTML
+        group = Block(tag="div", attributes={"class": "image"}, box=block.box)
+        block = replace(group, children=(block, *children), clipped=block.clipped)
+    else:
+        block = replace(block, children=(*block.children, *children))
+    scores = [each.score for each in texts if each.score.value is not None]
+    least = min(scores, key=lambda score: score.value or 0.0) if scores else Score(None, "logprob")
+    return replace(one, block=block, score=least)
 
 
 def _ask(
@@ -238,8 +312,10 @@ def _below(area: Box, blocks: Sequence[ReadBlock]) -> Box | None:
 
 def _is_blank(page: PageImage, area: Box) -> bool:
     """Whether a part of the page has no ink, or is a rest with too few rows for a line."""
-    if area.y1 > 0 and area.height < _LEAST_REST / 2:
-        return True
+    return (area.y1 > 0 and area.height < _LEAST_REST / 2) or _has_no_ink(page, area)
+
+
+def _has_no_ink(page: PageImage, area: Box) -> bool:
     rows = page.pixels[int(area.y1) : int(area.y2), int(area.x1) : int(area.x2)]
     return bool(rows.size == 0 or int(rows.max()) - int(rows.min()) < _LEAST_INK)
 

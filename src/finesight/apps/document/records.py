@@ -111,6 +111,7 @@ class ReadPage:
         tries: what was asked.
         problems: in words.
         turn: quarter turns, counter-clockwise, after which the page is upright; boxes are in the page as it came.
+        skipped: figures whose text was not asked for, or not read to its end.
         order: share of pairs of blocks whose order is that of their places on the page; None with fewer than two.
     """
 
@@ -127,6 +128,7 @@ class ReadPage:
     tries: tuple[Try, ...] = ()
     problems: tuple[str, ...] = ()
     turn: int = 0
+    skipped: tuple[Skipped, ...] = ()
     order: float | None = None
 
     @property
@@ -172,6 +174,7 @@ class ReadPage:
                 for one in self.tries
             ],
             "problems": list(self.problems),
+            "skipped": [{"what": one.what, "reason": one.reason} for one in self.skipped],
             "turn": self.turn,
             "order": None if self.order is None else round(self.order, 3),
             "is_out_of_order": self.is_out_of_order,
@@ -192,7 +195,7 @@ class Document:
 
     @property
     def coverage(self) -> Coverage:
-        """Pages that were read, and why the others were not."""
+        """Pages that were read, and why others, and figures of pages, were not."""
         read = tuple(
             index for index, page in enumerate(self.pages) if page.status in ("read", "text_layer")
         )
@@ -200,4 +203,7 @@ class Document:
         skipped = tuple(
             Skipped(f"page {page.number}", "; ".join(page.problems) or page.status) for page in rest
         )
-        return Coverage(unit="pages", total=len(self.pages), seen=read, skipped=skipped)
+        figures = tuple(one for page in self.pages for one in page.skipped)
+        return Coverage(
+            unit="pages", total=len(self.pages), seen=read, skipped=(*skipped, *figures)
+        )

@@ -8,15 +8,19 @@ second time on a crop; the pages are joined; the rules of the schema are checked
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from rapidfuzz import fuzz
 
 from finesight.apps.crop import ask_about, crop
+from finesight.apps.document.job import PageStore
 from finesight.apps.document.read import PROMPTS, PageImage
 from finesight.apps.document.records import ReadPage
 from finesight.apps.document.turned import turned_box, turned_page
@@ -36,7 +40,7 @@ from finesight.errors import ConfigError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["extract", "extract_page", "provenance"]
+__all__ = ["extract", "extract_page", "page_answers", "provenance"]
 
 _AGREES = 80.0
 """Similarity (0 to 100) from which a second reading agrees with the first."""
@@ -49,6 +53,7 @@ def extract(
     options: ExtractOptions,
     *,
     model: str = "",
+    store: PageStore[PageAnswer] | None = None,
 ) -> Extraction:
     """Extract from all pages of a document.
 
@@ -58,6 +63,7 @@ def extract(
         responder: answers questions about pictures.
         options: how it is asked.
         model: its name, for the provenance.
+        store: keeps the answer about each page; pages that are in it are not asked about again.
 
     Raises:
         ConfigError: the schema has a mistake.
@@ -72,7 +78,11 @@ def extract(
     media: dict[str, int] = {}
     for page, image in pages:
         index = media.setdefault(page.source, len(media))
-        answer = extract_page(page, image, schema, responder, options, media=index)
+        answer = store.known(page.number) if store else None
+        if answer is None:
+            answer = extract_page(page, image, schema, responder, options, media=index)
+            if store and answer.tree is not None:  # a page without an answer is asked again
+                store.keep(page.number, answer)
         read.append(page)
         trees.append(answer.tree)
         problems += answer.problems
@@ -94,6 +104,22 @@ def extract(
         provenance=provenance(schema, model, options),
         problems=tuple(dict.fromkeys([*problems, *merger.problems, *broken])),
     )
+
+
+def page_answers(
+    folder: Path | None, schema: Schema, options: ExtractOptions, *, is_one: bool = True
+) -> PageStore[PageAnswer]:
+    """The answers about pages that are kept in the folder of a document, apart for each schema and its options.
+
+    Args:
+        folder: of the document; None keeps nothing.
+        schema: of the values.
+        options: how it is asked.
+        is_one: whether all files are pages of one document, in which places name the file.
+    """
+    settings = json.dumps([schema.root, asdict(options), is_one], default=str)
+    key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+    return PageStore(None if folder is None else folder / "values" / key, TypeAdapter(PageAnswer))
 
 
 def extract_page(

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
+
+from typing_extensions import TypeAliasType
 
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Found, Provenance, Score
 
@@ -35,7 +37,7 @@ class Reading:
     is_hidden: bool = False
 
 
-Tree: TypeAlias = "dict[str, Tree] | list[Tree] | Reading | None"
+Tree = TypeAliasType("Tree", "dict[str, Tree] | list[Tree] | Reading | None")
 """Readings in the structure of the schema; None for what the page does not have."""
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from finesight.apps.accessibility.describe import DescribeOptions, describe
 from finesight.browser.browser import Browser
 from finesight.elements import ScreenElement
+from finesight.errors import RemoteError
 from finesight.geometry import Box, iou
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle, answered, asked
 from tests.support.interfaces import SCREEN, listing, oracle, page, truth
@@ -185,3 +186,14 @@ def test_the_json_is_a_tree_and_can_be_read_again():
         found.speech()
         == "Save, button\nName, text field, Ana\nunlabeled, possibly Search, button\n"
     )
+
+
+def test_an_error_of_the_second_question_leaves_the_name_unread():
+    def answer(question):
+        if "reading order" in question.text:
+            return three(question)
+        raise RemoteError("the endpoint is gone")
+
+    found = describe(np.asarray(PICTURE), Oracle(answer))
+    assert found.unlabeled[0].suggestion.status == "unread"
+    assert found.unlabeled[0].suggestion.problems == ("the endpoint is gone",)

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from finesight.apps.crop import crop
 from finesight.apps.document.markdown import document_markdown
 from finesight.apps.document.pages import PageAddress, load
 from finesight.apps.document.read import PageImage, ReadOptions, probe, read_page
 from finesight.apps.document.records import Document
-from finesight.geometry import iou
+from finesight.errors import RemoteError
+from finesight.geometry import Box, iou
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle
 from tests.support.documents import boxes_of, lines_below, oracle_of, write_pdf
 
@@ -168,3 +172,102 @@ def test_the_probe_takes_the_first_route_that_gives_text(page, oracle):
     assert probe(page, Oracle(oracle), OPTIONS) == "html"
     assert probe(page, Oracle(only_lines), OPTIONS) == "spotting"
     assert probe(page, Oracle(only_text), OPTIONS) == "text"
+
+
+def scanned(page, *areas):
+    """A page without a text layer, and a responder that takes areas of it for pictures until it is shown one alone."""
+    lines = [line for line in page.lines if line.text]
+
+    def answer(question):
+        picture = question.pictures[0]
+        is_page = picture.shape == page.pixels.shape
+        if is_page and question.text.startswith("QwenVL"):
+            boxes = (" ".join(map(str, question.numbers(area))) for area in areas)
+            return "\n".join(f'<img data-bbox="{box}"/>' for box in boxes)
+        left, top = next(
+            (area.x1, area.y1)
+            for area in (Box(0, 0, *picture.shape[1::-1]), *areas)
+            if np.array_equal(crop(page.pixels, area).pixels, picture)
+        )
+        size = picture.shape[1::-1]
+        return written(question, lines, left, top, size)
+
+    return replace(page, lines=()), answer
+
+
+def written(question, lines, left, top, size):
+    """The lines inside of a part of the page, in the form that was asked for."""
+    placed = []
+    for line in lines:
+        box = Box(line.box.x1 - left, line.box.y1 - top, line.box.x2 - left, line.box.y2 - top)
+        if box.y1 >= 0 and box.y2 <= size[1]:
+            placed.append((line.text, question.numbers(box)))
+    if question.text.startswith("QwenVL"):
+        return "\n".join(
+            f'<p data-bbox="{" ".join(map(str, box))}">{text}</p>' for text, box in placed
+        )
+    return json.dumps([{"bbox_2d": box, "text_content": text} for text, box in placed])
+
+
+def areas_of(page, count):
+    """The page divided into parts between its lines."""
+    height, width = page.pixels.shape[:2]
+    tops = [line.box.y1 - 8 for line in page.lines][1:count]
+    edges = [0, *map(int, tops), height]
+    return [Box(0, top, width, bottom) for top, bottom in pairwise(edges)]
+
+
+def test_text_that_was_taken_for_a_picture_becomes_a_part_of_the_figure(page):
+    areas = areas_of(page, 2)
+    scan, answer = scanned(page, *areas)
+    read = read_page(scan, Oracle(answer), OPTIONS)
+    assert (read.status, read.skipped) == ("read", ())
+    assert [one.block.kind for one in read.blocks] == ["image", "image"]
+    assert read.text.split() == " ".join(TEXTS).split()
+    children = [child for one in read.blocks for child in one.block.children if child.text]
+    for child, line in zip(children, page.lines, strict=True):
+        assert iou(child.box, line.box) > 0.8
+    assert [one.route for one in read.tries[1:]] == ["html", "spotting"]  # the second is large
+    assert all(one.score.value > 0.9 for one in read.blocks)
+
+
+def test_a_page_that_was_taken_for_one_picture_is_asked_for_by_lines(page):
+    scan, answer = scanned(page, *areas_of(page, 1))
+    read = read_page(scan, Oracle(answer), OPTIONS)
+    assert [one.route for one in read.tries] == ["html", "spotting"]
+    assert read.text.split("\n") == TEXTS
+
+
+def test_figures_beyond_the_limit_are_named_in_the_coverage(page):
+    scan, answer = scanned(page, *areas_of(page, 3))
+    read = read_page(scan, Oracle(answer), replace(OPTIONS, max_figures=1))
+    assert len(read.tries) == 2
+    assert read.text.split("\n") == TEXTS[:1]
+    skipped = Document((read,)).coverage.skipped
+    assert [one.what for one in skipped] == [
+        "page 1, figure 2 without text",
+        "page 1, figure 3 without text",
+    ]
+    assert "at most 1 of a page" in skipped[0].reason
+    assert read.to_dict()["skipped"][1]["what"] == "page 1, figure 3 without text"
+
+
+def test_a_figure_is_not_asked_about_if_the_text_layer_has_its_text(page):
+    _, answer = scanned(page, *areas_of(page, 2))
+    read = read_page(page, Oracle(answer), OPTIONS)
+    assert len(read.tries) == 1
+    assert read.skipped == ()
+    assert [one.quote for one in read.missed] == TEXTS
+
+
+def test_a_figure_whose_question_fails_is_named(page):
+    scan, answer = scanned(page, *areas_of(page, 3))
+
+    def failing(question):
+        if question.pictures[0].shape != page.pixels.shape:
+            raise RemoteError("the endpoint is gone")
+        return answer(question)
+
+    read = read_page(scan, Oracle(failing), OPTIONS)
+    assert {one.reason for one in read.skipped} == {"not read to its end: the endpoint is gone"}
+    assert [one.block.kind for one in read.blocks] == ["figure"] * 3

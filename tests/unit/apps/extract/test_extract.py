@@ -15,7 +15,7 @@ from finesight.apps.document.pages import find_pages, load
 from finesight.apps.document.read import ReadOptions, read_page
 from finesight.apps.document.turned import turned_box, turned_page
 from finesight.apps.extract.ask import ExtractOptions
-from finesight.apps.extract.extract import extract
+from finesight.apps.extract.extract import extract, page_answers
 from finesight.apps.extract.schema import load_schema
 from finesight.errors import RemoteError
 from finesight.geometry import Size, iou
@@ -293,3 +293,63 @@ def test_a_page_that_cannot_be_drawn_makes_missing_values_unread():
     assert found.fields["due_date"].status == "unread"
     assert found.fields["total"].status == "found"
     assert "page 2" in found.fields["due_date"].problems[0]
+
+
+class Killed(BaseException):
+    """Stands for a signal that ends the process."""
+
+
+class Ending:
+    """A copyist that ends the process, or raises an error, at one of its calls."""
+
+    def __init__(self, forms, ends_at=99, error=Killed):
+        self.inner, self.ends_at, self.error = Copyist([one.raw for one in forms]), ends_at, error
+        self.calls = 0
+
+    def respond(self, conversations, sampling):
+        self.calls += 1
+        if self.calls == self.ends_at:
+            raise self.error("stopped")
+        return self.inner.respond(conversations, sampling)
+
+
+def kept(responder, forms, folder, own=None):
+    own = load_schema(own or schema())
+    pages = [(form.read(at), form.image(at)) for at, form in enumerate(forms, 1)]
+    store = page_answers(folder, own, OPTIONS)
+    return extract(pages, own, responder, OPTIONS, model="oracle", store=store)
+
+
+def test_answers_of_finished_pages_are_kept_when_a_run_is_killed(tmp_path):
+    forms = [draw_form(seed, "lines", "en") for seed in (81, 82, 83)]
+    with pytest.raises(Killed):
+        kept(Ending(forms, ends_at=3), forms, tmp_path)
+    rest = Ending(forms[2:])
+    found = kept(rest, forms, tmp_path)
+    assert rest.calls == 1
+    assert found == kept(Ending(forms), forms, None)
+    again = Ending(forms)
+    assert kept(again, forms, tmp_path) == found
+    assert again.calls == 0
+
+
+def test_a_damaged_answer_and_another_schema_are_asked_again(tmp_path):
+    forms = [draw_form(seed, "lines", "en") for seed in (84, 85)]
+    found = kept(Ending(forms), forms, tmp_path)
+    (damaged,) = (tmp_path / "values").glob("*/00002.json")
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    again = Ending(forms[1:])
+    assert kept(again, forms, tmp_path) == found
+    assert again.calls == 1
+    other = Ending(forms)
+    kept(other, forms, tmp_path, own={**schema(), "title": "Another"})
+    assert other.calls == 2
+
+
+def test_a_page_without_an_answer_is_asked_again(tmp_path):
+    forms = [draw_form(86, "lines", "en")]
+    silent = Ending(forms, ends_at=1, error=RemoteError)
+    # The question is asked with a constraint and without one: both must fail.
+    silent.inner = Ending(forms, ends_at=1, error=RemoteError)
+    assert not kept(silent, forms, tmp_path).coverage.is_full
+    assert kept(Ending(forms), forms, tmp_path).coverage.is_full
