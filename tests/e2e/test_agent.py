@@ -87,7 +87,7 @@ def test_a_trace_is_compared_and_becomes_training_data(finesight, page, tmp_path
     assert exported.out == f"2 steps written to {Path('rows') / 'rows.jsonl'}\n"
     imported = finesight("data", "import", "rows/rows.jsonl", "--out", "shards", "--json")
     assert imported.code == 0, imported.err
-    assert json.loads(imported.out)["rows"] == 2
+    assert json.loads(imported.out)["num_records"] == 2
 
 
 @needs_browser

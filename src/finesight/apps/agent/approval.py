@@ -118,7 +118,10 @@ def _post(url: str, content: bytes, seconds: float) -> bytes:
     name = address_name(url)
     kinds = ("connect", "read", "write", "pool")
     extensions = {"timeout": dict.fromkeys(kinds, seconds)}
-    headers = {"Content-Type": "application/json", "User-Agent": "finesight"}
+    headers: dict[bytes | str, bytes | str] = {
+        "Content-Type": "application/json",
+        "User-Agent": "finesight",
+    }
     body = bytearray()
     try:
         with (

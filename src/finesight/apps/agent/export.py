@@ -167,8 +167,8 @@ def _answer(step: Step, asker: Asker, size: Size) -> _Answer | None:
         return None
     if step.shown:
         asker.resized[size] = Size(*step.shown[0])
-    recorded = json.loads(step.call) if step.call else {"name": asker.tool}
-    if recorded["name"] in EXTRAS:
+    recorded: dict[str, Any] = json.loads(step.call or "{}")
+    if recorded.get("name") in EXTRAS:
         return _Answer(recorded["name"], recorded["arguments"], *_around(step, recorded))
     act = act_of(step.act)
     shown = asker.resized.get(size, size)
