@@ -164,20 +164,32 @@ def agent(
     traces, without a task and a screen.
     """
     with reported(debug=debug):
-        given = locals()
-        if traces.is_offline(given, _DEFAULTS):
-            traces.work(given, lambda: _responder(ModelChoice.of(given)))
-            return
-        where, settings = _where(given), _settings(given)
-        decides = gating.gate_of(approve, approval_seconds, secret or [], trace, mode=gate)
-        if macro is not None:
-            run = _macro(macro, where, decides)
-        else:
-            run = _run(goal, ModelChoice.of(given), where, settings, decides, replay)
-        _show(run, model if as_json else None, where, replay)
+        _work(locals())
 
 
 _DEFAULTS = {each.name: each.default for each in signature(agent).parameters.values()}
+
+
+def _work(given: Mapping[str, Any]) -> None:
+    """Do what the command's variables say."""
+    choice = ModelChoice.of(given)
+    if traces.is_offline(given, _DEFAULTS):
+        traces.work(given, lambda: _responder(choice))
+        return
+    where, settings = _where(given), _settings(given)
+    gate = gating.gate_of(
+        given["approve"],
+        given["approval_seconds"],
+        given["secret"] or [],
+        where.trace,
+        mode=given["gate"],
+    )
+    replay: Path | None = given["replay"]
+    if given["macro"] is not None:
+        run = _macro(given["macro"], where, gate)
+    else:
+        run = _run(given["goal"], choice, where, settings, gate, replay)
+    _show(run, given["model"] if given["as_json"] else None, where, replay)
 
 
 def _settings(given: Mapping[str, Any]) -> AgentOptions:
