@@ -74,6 +74,23 @@ def test_a_trace_is_replayed_and_repeated(finesight, page, tmp_path):
 
 
 @needs_browser
+def test_a_trace_is_compared_and_becomes_training_data(finesight, page, tmp_path):
+    run = traced(page, tmp_path / "t", [("click", "Turn on"), ("success",)])
+    assert run.verified.value is True
+    compared = finesight("agent", "--compare", "t", "--max-new-tokens", 8, "--json")
+    assert compared.code == 0, compared.err
+    values = json.loads(compared.out)
+    assert (values["num_compared"], values["model"]) == (2, "tiny")
+    assert compared.err.count("step ") == 2
+    exported = finesight("agent", "--export", "t", "--out", "rows")
+    assert exported.code == 0, exported.err
+    assert exported.out == f"2 steps written to {Path('rows') / 'rows.jsonl'}\n"
+    imported = finesight("data", "import", "rows/rows.jsonl", "--out", "shards", "--json")
+    assert imported.code == 0, imported.err
+    assert json.loads(imported.out)["num_records"] == 2
+
+
+@needs_browser
 def test_a_dry_run_proposes(finesight, page, tmp_path):
     traced(page, tmp_path / "t", [("click", "Delete all"), ("failure",)])
     words = ("agent", "Delete all.", "--browser", page, *SIZE, "--replay", "t", "--dry-run")
@@ -141,6 +158,26 @@ def test_the_python_door(page, tmp_path):
         (("agent", "x", "--browser", "p.html", "--replay", "t"), "t holds no trace"),
         (("agent", "--browser", "p.html", "--macro", "t"), "t holds no trace"),
         (("agent", "x", "--browser", "."), "--browser .: this file is a folder"),
+        (("agent", "x", "--browser", "p.html", "--approve", "maybe"), "--approve is 'maybe'"),
+        (
+            ("agent", "x", "--browser", "p.html", "--approve", "http://example.org/?key=1"),
+            "approvals cannot come from 'http://example.org/'",
+        ),
+        (("agent", "--compare", "t"), "t holds no trace"),
+        (
+            ("agent", "x", "--compare", "t", "--manner", "low", "--out", "o"),
+            "the task and --manner and --out would have no effect with --compare",
+        ),
+        (("agent", "--export", "t"), "--export needs a folder"),
+        (
+            ("agent", "--export", "t", "--out", "o", "--model", "m"),
+            "--model would have no effect with --export",
+        ),
+        (("agent", "--export", "t", "--out", "o"), "t holds no trace"),
+        (
+            ("agent", "x", "--browser", "p.html", "--all-steps"),
+            "--all-steps has no effect without --export",
+        ),
     ],
 )
 def test_wrong_use_is_said(finesight, words, message):

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finesight.cli import agent_gate as gating
+from finesight.cli import agent_traces as traces
 from finesight.cli import options, screens
 from finesight.cli.errors import INTERRUPTED, reported
 from finesight.cli.output import check_report, check_writable, print_json
@@ -24,7 +25,6 @@ from finesight.errors import AppError, ConfigError
 if TYPE_CHECKING:
     from finesight.apps.agent.gate import Gate
     from finesight.apps.agent.records import AgentOptions, Run, Step
-    from finesight.apps.agent.secrets import Secret, Secrets
     from finesight.responder import Responder
 
 
@@ -37,22 +37,9 @@ class MannerName(StrEnum):
     WINDOW = "window"
 
 
-class Approval(StrEnum):
-    """Who decides about consequential steps."""
-
-    NEVER = "never"
-    ALWAYS = "always"
-    TERMINAL = "terminal"
-
-
-class GateMode(StrEnum):
-    """Whether the gate blocks."""
-
-    ENFORCE = "enforce"
-    RECORD = "record"
-
-
-Goal = Annotated[str, typer.Argument(help="The task in words. Not with --macro.")]
+Goal = Annotated[
+    str, typer.Argument(help="The task in words. Not with --macro, --compare or --export.")
+]
 TraceFolder = Annotated[
     Path | None,
     typer.Option(
@@ -84,29 +71,6 @@ Expect = Annotated[
         " js:EXPRESSION. Repeatable.",
         metavar="KIND:VALUE",
     ),
-]
-Approve = Annotated[
-    Approval,
-    typer.Option(help="Who allows steps that buy, send, delete, publish, install or sign in."),
-]
-ApprovalSeconds = Annotated[
-    float | None,
-    typer.Option(
-        min=1,
-        help="With --approve terminal: time to answer, 60 by default; afterwards the step is refused.",
-    ),
-]
-SecretNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--secret",
-        help="Secret that is typed by its name, only at this origin; its value is the environment variable"
-        " FINESIGHT_SECRET_NAME. Repeatable.",
-        metavar="NAME@ORIGIN",
-    ),
-]
-GateOption = Annotated[
-    GateMode, typer.Option("--gate", help="record decides and blocks nothing: for benchmarks.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Propose the first step, do nothing.")]
 Hints = Annotated[
@@ -161,10 +125,10 @@ def agent(
     instruction: Instructions = None,
     function: Functions = None,
     expect: Expect = None,
-    approve: Approve = Approval.NEVER,
-    approval_seconds: ApprovalSeconds = None,
-    secret: SecretNames = None,
-    gate: GateOption = GateMode.ENFORCE,
+    approve: gating.Approve = "never",
+    approval_seconds: gating.ApprovalSeconds = None,
+    secret: gating.SecretNames = None,
+    gate: gating.GateOption = gating.GateMode.ENFORCE,
     dry_run: DryRun = False,
     hints: Hints = True,
     judge: Judge = True,
@@ -172,6 +136,10 @@ def agent(
     seconds: Seconds = 900.0,
     replay: Replay = None,
     macro: Macro = None,
+    compare: traces.Compare = None,
+    export: traces.Export = None,
+    out: traces.Out = None,
+    all_steps: traces.AllSteps = False,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
@@ -192,17 +160,36 @@ def agent(
     The model sees screenshots and answers with calls of the official tool. Steps that buy, send, delete, publish,
     install, submit a form or sign in need approval. The page reaches no other origin than its own. What the model
     claims at the end and what was verified are reported apart. Exit code 0: done; 1: not done, or the screen or the
-    model failed; 130: interrupted. A file STOP in the trace folder ends the run.
+    model failed; 130: interrupted. A file STOP in the trace folder ends the run. --compare and --export work on
+    traces, without a task and a screen.
     """
     with reported(debug=debug):
-        given = locals()
-        where, settings = _where(given), _settings(given)
-        decides = _gate(approve, approval_seconds, secret or [], gate, trace)
-        if macro is not None:
-            run = _macro(macro, where, decides)
-        else:
-            run = _run(goal, ModelChoice.of(given), where, settings, decides, replay)
-        _show(run, model if as_json else None, where, replay)
+        _work(locals())
+
+
+_DEFAULTS = {each.name: each.default for each in signature(agent).parameters.values()}
+
+
+def _work(given: Mapping[str, Any]) -> None:
+    """Do what the command's variables say."""
+    choice = ModelChoice.of(given)
+    if traces.is_offline(given, _DEFAULTS):
+        traces.work(given, lambda: _responder(choice))
+        return
+    where, settings = _where(given), _settings(given)
+    gate = gating.gate_of(
+        given["approve"],
+        given["approval_seconds"],
+        given["secret"] or [],
+        where.trace,
+        mode=given["gate"],
+    )
+    replay: Path | None = given["replay"]
+    if given["macro"] is not None:
+        run = _macro(given["macro"], where, gate)
+    else:
+        run = _run(given["goal"], choice, where, settings, gate, replay)
+    _show(run, given["model"] if given["as_json"] else None, where, replay)
 
 
 def _settings(given: Mapping[str, Any]) -> AgentOptions:
@@ -251,48 +238,6 @@ def _where(given: Mapping[str, Any]) -> _Where:
     if report is not None:
         check_report(report)
     return _Where(screens.ScreenChoice.of(given), trace, report)
-
-
-def _gate(
-    approve: Approval, seconds: float | None, secrets: list[str], mode: GateMode, trace: Path | None
-) -> Gate:
-    if seconds is not None and approve is not Approval.TERMINAL:
-        raise ConfigError(
-            f"--approval-seconds has no effect with --approve {approve.value}: nobody is asked",
-            hint="give --approve terminal, or leave it out",
-        )
-    from finesight.apps.agent.gate import Gate, always, never
-    from finesight.cli.agent_terminal import terminal
-
-    approvers = {Approval.NEVER: never, Approval.ALWAYS: always}
-    return Gate(
-        approver=approvers.get(approve) or terminal(seconds or 60.0, trace),
-        secrets=secrets_of(secrets),
-        blocks=mode is GateMode.ENFORCE,
-    )
-
-
-def secrets_of(given: Sequence[str]) -> Secrets:
-    """Secrets of options NAME@ORIGIN, with values from the environment.
-
-    Raises:
-        ConfigError: one is written wrongly, or has no value.
-    """
-    from finesight.apps.agent.secrets import Secrets
-
-    return Secrets([_secret(each) for each in given])
-
-
-def _secret(text: str) -> Secret:
-    from finesight.apps.agent.secrets import Secret
-
-    name, _, origin = text.partition("@")
-    if not name or not origin:
-        raise ConfigError(f"{text!r} is no secret", hint="write NAME@ORIGIN, not its value")
-    variable = "FINESIGHT_SECRET_" + re.sub(r"\W", "_", name).upper()
-    if variable not in os.environ:
-        raise ConfigError(f"secret {name!r} has no value", hint=f"set {variable}")
-    return Secret(name, os.environ[variable], origin)
 
 
 def _run(

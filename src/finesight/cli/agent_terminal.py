@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finesight.errors import ActionRefused
+
 if TYPE_CHECKING:
     from finesight.apps.agent.gate import Answer, Approver, Proposal
 
@@ -21,8 +23,10 @@ def terminal(seconds: float, folder: Path | None) -> Approver:
     """
 
     def decide(proposal: Proposal) -> Answer:
+        from finesight.apps.agent.approval import proposed_in_words
+
         sys.stderr.write(
-            f"\nThe agent wants to {_words(proposal)}\n  at {proposal.place or 'this screen'}\n"
+            f"\nThe agent wants to {proposed_in_words(proposal)}\n  at {proposal.place or 'this screen'}\n"
             f"  why this needs approval: {proposal.risk.reason}\n"
         )
         if folder is not None:
@@ -32,7 +36,8 @@ def terminal(seconds: float, folder: Path | None) -> Approver:
         answer = _line(seconds)
         if answer is None:
             sys.stderr.write("no answer: refused\n")
-        letter = (answer or "").strip().lower()[:1]
+            raise ActionRefused(f"no answer came within {seconds:g} s, or there is no terminal")
+        letter = answer.strip().lower()[:1]
         return "allow" if letter == "y" else "allow_kind" if letter == "a" else "refuse"
 
     return decide
@@ -51,14 +56,6 @@ def _line(seconds: float) -> str | None:
         return None
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
     return sys.stdin.readline() if ready else None
-
-
-def _words(proposal: Proposal) -> str:
-    from finesight.screen.history import act_in_words
-
-    element = proposal.element
-    name = "" if element is None else f" on {element.role} {element.name[:80]!r}"
-    return f"{act_in_words(proposal.act)}{name}"
 
 
 def _drawn(proposal: Proposal, folder: Path) -> Path:

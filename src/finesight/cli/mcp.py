@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options, screens
-from finesight.cli.agent import Approval, SecretNames, TraceFolder, secrets_of
+from finesight.cli.agent import TraceFolder
+from finesight.cli.agent_gate import ApprovalSeconds, SecretNames, gate_of
 from finesight.cli.errors import reported
 from finesight.cli.output import check_writable
 from finesight.cli.session import ModelChoice
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from finesight.responder import Responder
 
 Approve = Annotated[
-    Approval,
+    str,
     typer.Option(
-        help="Who allows steps that buy, send, delete, publish, install or sign in: never or always;"
-        " standard input is taken by the protocol."
+        help="Who allows steps that buy, send, delete, publish, install or sign in: never, always, or a URL to which"
+        " each such step is posted as JSON; standard input is taken by the protocol.",
+        metavar="never|always|URL",
     ),
 ]
 Steps = Annotated[int, typer.Option(min=1, help="Most steps.")]
@@ -64,7 +66,8 @@ def mcp(
     window: screens.Window = "1280x800",
     scale: screens.Scale = 1.0,
     trace: TraceFolder = None,
-    approve: Approve = Approval.NEVER,
+    approve: Approve = "never",
+    approval_seconds: ApprovalSeconds = None,
     secret: SecretNames = None,
     steps: Steps = 1000,
     seconds: Seconds = 86400.0,
@@ -83,22 +86,18 @@ def mcp(
 ) -> None:
     """Serve a screen to another assistant: look, locate, read and act, over MCP (stdio).
 
-    Steps pass the gate of `finesight agent`: consequential ones are refused unless --approve always. The model answers
-    locate and read, and is loaded with the first of them. Needs the extra `agents`.
+    Steps pass the gate of `finesight agent`: consequential ones are refused unless --approve allows them. The model
+    answers locate and read, and is loaded with the first of them. Needs the extra `agents`.
     """
     with reported(debug=debug):
         choice, model_choice = screens.ScreenChoice.of(locals()), ModelChoice.of(locals())
-        if approve is Approval.TERMINAL:
+        if approve == "terminal":
             raise ConfigError("--approve terminal needs standard input, which the protocol uses")
         if trace is not None:
             check_writable(trace, is_folder=True)
-        from finesight.apps.agent.gate import Gate, always, never
         from finesight.apps.agent.records import AgentOptions
 
-        gate = Gate(
-            approver=always if approve is Approval.ALWAYS else never,
-            secrets=secrets_of(secret or []),
-        )
+        gate = gate_of(approve, approval_seconds, secret or [], trace)
         settings = AgentOptions(
             hints=False,
             regrounds=False,

@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeAlias
 from PIL.Image import Image
 
 from finesight.apps.agent.risk import Risk, risk_of
-from finesight.apps.agent.secrets import Secrets
+from finesight.apps.agent.secrets import Secrets, is_private
 from finesight.browser.reach import origin_of
 from finesight.elements import ScreenElement
-from finesight.errors import ActionRefused
-from finesight.screen.act import Act
+from finesight.errors import ActionRefused, FinesightError
+from finesight.screen.act import Act, ToolName
 
 __all__ = ["Approver", "Gate", "Proposal", "Ruling", "always", "in_time", "never"]
 
@@ -39,6 +39,7 @@ class Proposal:
         place: see `Observation.place`.
         goal: the task.
         picture: the screen, without secrets.
+        tool: the official tool of the screen.
     """
 
     act: Act
@@ -47,10 +48,11 @@ class Proposal:
     place: str
     goal: str
     picture: Image
+    tool: ToolName = "computer_use"
 
 
 Approver: TypeAlias = Callable[[Proposal], Answer]
-"""Decides about a consequential step."""
+"""Decides about a consequential step; a `FinesightError` is a refusal with this reason."""
 
 
 def never(proposal: Proposal) -> Answer:
@@ -66,18 +68,31 @@ def always(proposal: Proposal) -> Answer:
 
 
 def in_time(approver: Approver, seconds: float) -> Approver:
-    """An approver whose answer is a refusal unless it comes within a time limit."""
+    """An approver that refuses the step if no answer comes within a time limit, or if it fails."""
 
     def decide(proposal: Proposal) -> Answer:
-        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        asking = threading.Thread(target=lambda: answers.put(approver(proposal)), daemon=True)
+        answers: queue.SimpleQueue[Answer | ActionRefused] = queue.SimpleQueue()
+        asking = threading.Thread(target=lambda: answers.put(_asked(approver, proposal)), daemon=True)  # fmt: skip
         asking.start()
         try:
-            return answers.get(timeout=seconds)
+            answer = answers.get(timeout=seconds)
         except queue.Empty:
-            return "refuse"
+            raise ActionRefused(f"no answer came within {seconds:g} s") from None
+        if isinstance(answer, ActionRefused):
+            raise answer
+        return answer
 
     return decide
+
+
+def _asked(approver: Approver, proposal: Proposal) -> Answer | ActionRefused:
+    """The answer of an approver that may be a function of the user and may raise anything."""
+    try:
+        return approver(proposal)
+    except FinesightError as error:
+        return ActionRefused(error.message)
+    except Exception as error:  # noqa: BLE001  # a function of the user; the thread must answer
+        return ActionRefused(f"the approver failed: {error!r:.200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +170,16 @@ class Gate:
         kind = (origin_of(proposal.place) or proposal.place, risk.kind)
         if kind in self._granted:
             return Ruling(allowed=True, act=act, risk=risk, by="granted")
-        answer = self.approver(proposal)
+        try:
+            answer = self.approver(self._shown(proposal))
+        except FinesightError as error:
+            reason = f"it was not approved: {risk.reason}; {error.message}"
+            return Ruling(allowed=False, act=act, risk=risk, by="approver", reason=reason)
         if answer == "allow_kind":
             self._granted.add(kind)
         if isinstance(answer, Act):
-            try:
-                self._check_secrets(replace(proposal, act=answer))
+            try:  # whether its field is private is checked when it is typed
+                self._check_secrets(replace(proposal, act=answer, element=None))
             except ActionRefused as error:
                 return Ruling(
                     allowed=False, act=answer, risk=risk, by="approver", reason=error.message
@@ -169,6 +188,23 @@ class Gate:
         allowed = answer in ("allow", "allow_kind")
         reason = "" if allowed else f"it was not approved: {risk.reason}"
         return Ruling(allowed=allowed, act=act, risk=risk, by="approver", reason=reason)
+
+    def _shown(self, proposal: Proposal) -> Proposal:
+        """The proposal with names of secrets instead of their values, for the approver."""
+        hidden = self.secrets.hidden
+        act, element, risk = proposal.act, proposal.element, proposal.risk
+        if element is not None:
+            traits = {name: hidden(value) for name, value in element.traits.items()}
+            value = "" if is_private(element) else hidden(element.value)
+            element = replace(element, name=hidden(element.name), value=value, traits=traits)
+        return replace(
+            proposal,
+            act=replace(act, text=act.text and hidden(act.text)),
+            risk=replace(risk, reason=hidden(risk.reason)),
+            element=element,
+            place=hidden(proposal.place),
+            goal=hidden(proposal.goal),
+        )
 
     def _check_secrets(self, proposal: Proposal) -> None:
         act = proposal.act

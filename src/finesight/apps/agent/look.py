@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL.Image import Image
 
@@ -15,7 +16,7 @@ from finesight.apps.agent.trace import Trace
 from finesight.elements import ScreenElement
 from finesight.screen.environment import Observation, Screen
 
-__all__ = ["Look", "look_at"]
+__all__ = ["Look", "element_as_json", "is_other_control", "look_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +64,22 @@ def look_at(screen: Screen, trace: Trace, secrets: Secrets) -> Look:
         focus=screen.focused(),
         warnings=tuple(secrets.hidden(text) for text in warnings),
     )
+
+
+def element_as_json(element: ScreenElement | None) -> Mapping[str, Any] | None:
+    """Role, name and box of a control, as it is stored; None if it is not known."""
+    if element is None:
+        return None
+    box = element.box
+    return {
+        "role": element.role,
+        "name": element.name,
+        "box": [round(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2)],
+    }
+
+
+def is_other_control(ruled: ScreenElement | None, now: ScreenElement | None) -> bool:
+    """Whether the control at a point is not the one that the gate has ruled on."""
+    if ruled is None or now is None:
+        return ruled is not now
+    return (ruled.role, ruled.name, dict(ruled.traits)) != (now.role, now.name, dict(now.traits))

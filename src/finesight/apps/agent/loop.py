@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from finesight.apps.agent.ends import judge, verify
 from finesight.apps.agent.gate import Gate, Proposal, Ruling
-from finesight.apps.agent.look import Look, look_at
+from finesight.apps.agent.look import Look, element_as_json, is_other_control, look_at
 from finesight.apps.agent.reading import words_at
 from finesight.apps.agent.records import AgentOptions, End, Run, Step, Verified
 from finesight.apps.agent.remarks import MOST_REPETITIONS, remarks_for, repetitions, texts_of
@@ -23,12 +23,14 @@ from finesight.responder import Responder
 from finesight.screen.act import Act
 from finesight.screen.effect import Effect, effect_of
 from finesight.screen.environment import Screen
+from finesight.screen.history import act_in_words, call_as_json
 
 __all__ = ["Agent"]
 
 _CLICKS = frozenset({"left_click", "right_click", "middle_click", "double_click", "click"})
 _KEYED = frozenset({"type", "key", "system_button"})
 _NOTHING = "The last action changed nothing on the screen."
+_EDITED = "The user has replaced the last action by another one."
 _RESUMED = "The run was interrupted; the last action may or may not have been performed."
 
 
@@ -184,8 +186,13 @@ class Agent:
         self._told = []
         ruling, element = self._ruled(act, look)
         step = replace(
-            step, act=self._stored(ruling.act), element=_as_json(element), gate=ruling.to_dict()
+            step,
+            act=self._stored(ruling.act),
+            element=element_as_json(element),
+            gate=ruling.to_dict(),
         )
+        if ruling.act is not act:
+            step = self._edited(step, ruling.act, look)
         if self.options.dry_run or ruling.act.kind == "terminate":
             return step, look
         if not ruling.allowed:
@@ -195,11 +202,23 @@ class Agent:
         except ActionRefused as error:
             return self._not_done(step, error.message), look
         step = replace(step, effect=effect.to_dict(), after=after.digest)
-        if effect.verdict == "unchanged" and act.kind in _CLICKS and self.options.regrounds:
-            step, after = self._regrounded(step, ruling.act, after)
-        if step.effect and step.effect["verdict"] == "unchanged" and act.kind != "wait":
+        is_own = ruling.act is act
+        if effect.verdict == "unchanged" and act.kind in _CLICKS and is_own and self.options.regrounds:  # fmt: skip
+            step, after = self._regrounded(step, act, after)
+        if step.effect and step.effect["verdict"] == "unchanged" and ruling.act.kind != "wait":
             self._told.append(_NOTHING)
         return step, after
+
+    def _edited(self, step: Step, act: Act, look: Look) -> Step:
+        """The step with another act, given by the approver; the model is told at its next step."""
+        self._told.append(_EDITED)
+        words = self.gate.secrets.hidden(act_in_words(act))
+        if not step.shown:  # chosen by somebody else than the model
+            return replace(step, words=words)
+        size, seen = look.picture.size, step.shown[0]
+        arguments = act.arguments((size[0] / seen[0], size[1] / seen[1]))
+        call = self.gate.secrets.hidden(call_as_json(self.screen.tool, arguments))
+        return replace(step, words=words, call=call)
 
     def _regrounded(self, step: Step, act: Act, look: Look) -> tuple[Step, Look]:
         """Ask for the target of a click without effect on an enlarged crop, and click there if it is elsewhere."""
@@ -227,7 +246,7 @@ class Agent:
         step = replace(
             step,
             act=self._stored(ruling.act),
-            element=_as_json(element),
+            element=element_as_json(element),
             gate=ruling.to_dict(),
             effect=effect.to_dict(),
             after=after.digest,
@@ -255,8 +274,10 @@ class Agent:
             place=look.seen.place,
             goal=self._goal(look),
             picture=look.picture,
+            tool=self.screen.tool,
         )
-        return self.gate.rule(proposal), element
+        ruling = self.gate.rule(proposal)
+        return ruling, element if ruling.act is act else self._element(ruling.act, look)
 
     def _element(self, act: Act, look: Look) -> ScreenElement | None:
         try:
@@ -284,7 +305,7 @@ class Agent:
             # what hovering changes is not an effect of the click
             self.screen.act(Act(kind="mouse_move", point=act.point))
             before = self.screen.observe().screenshot
-            if _is_other(element, self.screen.element_at(act.point)):
+            if is_other_control(element, self.screen.element_at(act.point)):
                 raise ActionRefused(
                     "another control has moved to this point; look at the screen again"
                 )
@@ -376,21 +397,3 @@ class Agent:
             name: self.gate.secrets.hidden(value) if isinstance(value, str) else value
             for name, value in act.as_json().items()
         }
-
-
-def _as_json(element: ScreenElement | None) -> Mapping[str, Any] | None:
-    if element is None:
-        return None
-    box = element.box
-    return {
-        "role": element.role,
-        "name": element.name,
-        "box": [round(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2)],
-    }
-
-
-def _is_other(ruled: ScreenElement | None, now: ScreenElement | None) -> bool:
-    """Whether the control at a point is not the one that the gate has ruled on."""
-    if ruled is None or now is None:
-        return ruled is not now
-    return (ruled.role, ruled.name, dict(ruled.traits)) != (now.role, now.name, dict(now.traits))

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from finesight.apps.agent.gate import Gate, Proposal
-from finesight.apps.agent.look import look_at
+from finesight.apps.agent.look import element_as_json, look_at
 from finesight.apps.agent.records import End, Run, Step
 from finesight.apps.agent.trace import Trace, read_steps
 from finesight.conversation import Conversation, ImagePart, MediaRecord, Reply, Sampling, Usage
@@ -22,6 +22,7 @@ from finesight.geometry import Point, Resize, Size
 from finesight.screen.act import Act
 from finesight.screen.effect import effect_of
 from finesight.screen.environment import Screen
+from finesight.screen.history import act_in_words
 
 __all__ = ["Recorded", "act_of", "differences", "macro", "read_trace", "similarity"]
 
@@ -164,11 +165,21 @@ def _repeated(old: Step, source: Path, screen: Screen, trace: Trace, gate: Gate)
                 place=look.seen.place,
                 goal="",
                 picture=look.picture,
+                tool=screen.tool,
             )
         )
         if not ruling.allowed:
             return replace(step, gate=ruling.to_dict(), problem=ruling.reason)
-        trace.announce(step.n, old.act)
+        if ruling.act is not act:  # the approver gave another one
+            act = ruling.act
+            element = look.focus if act.point is None else screen.element_at(act.point)
+            step = replace(
+                step,
+                act=act.as_json(),
+                element=element_as_json(element),
+                words=act_in_words(act),
+            )
+        trace.announce(step.n, step.act or {})
         text = act.text and gate.secrets.typed(act.text, look.seen.place, element)
         screen.act(replace(act, text=text))
     except ActionRefused as error:

@@ -76,13 +76,14 @@ class Asker:
         tool: the official tool of the screen.
         options: settings of the run.
         screens: folder of the stored screens.
+        resized: size at which the model sees screens of a size, where it has said so.
     """
 
     responder: Responder
     tool: ToolName
     options: AgentOptions
     screens: Path
-    _resized: dict[Size, Size] = field(default_factory=dict)
+    resized: dict[Size, Size] = field(default_factory=dict)
 
     def next(self, goal: str, done: Sequence[Step], screen: Path, remarks: Sequence[str]) -> Turn:
         """Ask for the next step.
@@ -93,9 +94,13 @@ class Asker:
             screen: file of the screen.
             remarks: what else the model should know.
         """
-        picture = self._part(screen)
-        asked = self._request(goal, done, picture, remarks)
-        return self._answered(asked, _size_of(screen))
+        return self._answered(self.request(goal, done, screen, remarks), _size_of(screen))
+
+    def request(
+        self, goal: str, done: Sequence[Step], screen: Path, remarks: Sequence[str]
+    ) -> Conversation:
+        """The question for the next step; arguments as in `next`."""
+        return self._request(goal, done, self._part(screen), remarks)
 
     def again(self, goal: str, done: Sequence[Step], screen: Path, point: Point) -> Turn | None:
         """Ask for the target of a click once more, on an enlarged crop around its point.
@@ -109,7 +114,7 @@ class Asker:
         picture = ImagePart(
             source=part.pixels, min_pixels=whole.area, max_pixels=self.options.max_pixels
         )
-        self._resized[size] = _grid(size, whole.area, self.options.max_pixels)
+        self.resized[size] = _grid(size, whole.area, self.options.max_pixels)
         asked = self._request(goal, done, picture, (), size=size)
         turn = self._answered(asked, size)
         if turn.act is None or turn.act.point is None:
@@ -145,7 +150,7 @@ class Asker:
             seen = reply.media[-1].resize.resized if reply.media else self._shown(size)
             if seen == self._shown(size):
                 break
-            self._resized[size] = seen
+            self.resized[size] = seen
             asked = replace(asked, tools=(_TOOLS[self.tool](seen), *asked.tools[1:]))
         turn = Turn(
             prompt_digest=_digest(asked),
@@ -202,9 +207,9 @@ class Asker:
         )
 
     def _shown(self, size: Size) -> Size:
-        if size not in self._resized:
-            self._resized[size] = _grid(size, self.options.min_pixels, self.options.max_pixels)
-        return self._resized[size]
+        if size not in self.resized:
+            self.resized[size] = _grid(size, self.options.min_pixels, self.options.max_pixels)
+        return self.resized[size]
 
 
 def _extra(call: AnswerCall) -> Act:
