@@ -43,8 +43,8 @@ def test_prompt_and_answer_may_fill_the_context(prompt, answer):
     [
         (4000, 97, "lower max_new_tokens to 96, or"),
         (4095, 2, "lower max_new_tokens to 1, or"),
-        (4096, 1, "^give pictures"),
-        (5000, 1, "^give pictures"),
+        (4096, 1, "^shorten the text, or give pictures"),
+        (5000, 1, "^shorten the text, or give pictures"),
     ],
 )
 def test_one_token_more_is_refused_with_what_would_fit(prompt, answer, hint):
