@@ -248,7 +248,10 @@ def test_merged_export_and_assembled_parts_compute_as_the_run(
 @pytest.mark.parity
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_peft_applies_the_adapter_as_we_do(folder, base, joint) -> None:
-    """Text logits of transformers with the adapter by peft, and ours; float32 on both sides."""
+    """Text logits of transformers with the adapter by peft, and ours; float32 on both sides.
+
+    Transformers gets the rope type of Qwen2.5-VL, whose positions of text alone are the same.
+    """
     from peft import PeftModel
     from transformers import Qwen2_5_VLForConditionalGeneration
 
@@ -258,7 +261,12 @@ def test_peft_applies_the_adapter_as_we_do(folder, base, joint) -> None:
         for one in (layer.lora_A, layer.lora_B):
             one.weight.data = one.weight.data.to(torch.bfloat16).float()
     ours.float()
-    theirs = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    shutil.copytree(base, folder / "of_text")
+    config = folder / "of_text" / "config.json"
+    config.write_text(config.read_text().replace('"mrope_raster"', '"mrope"'))
+    theirs = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        folder / "of_text", dtype=torch.float32
+    )
     adapted = PeftModel.from_pretrained(theirs, folder / "for_peft" / "adapter").eval()
     ids = list(range(7, 40))
     with torch.no_grad():

@@ -121,7 +121,7 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
         self._wait.cancel()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, _msg: str) -> None:
         """Answer bytes that are no HTTP request, in the form of every other error."""
         error = HttpError(
             400,
