@@ -233,3 +233,14 @@ def video_file(tmp_path_factory) -> Path:
         for packet in stream.encode():
             container.mux(packet)
     return path
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Let a responder answer all questions of the server's applications."""
+    from finesight.server.asking import Asking
+
+    def use(responder):
+        monkeypatch.setattr(Asking, "respond", lambda _, asked, how: responder.respond(asked, how))
+
+    return use

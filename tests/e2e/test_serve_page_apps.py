@@ -59,16 +59,6 @@ def page(browser, server):
     assert opened.faults == []
 
 
-@pytest.fixture
-def answers(monkeypatch):
-    """Let a responder answer all questions of applications."""
-
-    def use(responder):
-        monkeypatch.setattr(Asking, "respond", lambda _, asked, how: responder.respond(asked, how))
-
-    return use
-
-
 def run(page, app, path):
     page.get_by_role("button", name=app, exact=True).click()
     page.set_input_files("#app-file", path)

@@ -43,7 +43,7 @@ ApprovalSeconds = Annotated[
     float | None,
     typer.Option(
         min=1,
-        help="With --approve terminal or URL: time to answer, 60 by default; afterwards the step is refused.",
+        help="Time to answer of whoever --approve asks, 60 by default; afterwards the step is refused.",
     ),
 ]
 SecretNames = Annotated[

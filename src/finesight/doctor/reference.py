@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from finesight.config.model import ModelConfig
 from finesight.config.quantisation import Quantisation
 from finesight.doctor.torchvision_operators import declare_operators
 from finesight.errors import ConfigError
@@ -39,6 +40,11 @@ def load_reference(folder: Path, dtype: torch.dtype) -> Any:
     reason = missing_reference()
     if reason:
         raise ConfigError("there is no reference to compare with", hint=reason)
+    if ModelConfig.from_folder(folder).text.raster_positions:
+        raise ConfigError(
+            f"transformers cannot load {folder}: its model has raster positions",
+            hint="only models with the positions of Qwen2.5-VL can be compared",
+        )
     torchvision = find_spec("torchvision")
     if torchvision is not None and torchvision.origin is not None:
         declare_operators(Path(torchvision.origin).parent)

@@ -154,7 +154,7 @@ def test_raster_positions_are_stored_and_used(
     assert sample.position_ids[0].tolist() == list(range(len(sample.input_ids)))
     assert sample.position_ids[2].max() == sample.position_ids[0].max()
     assert len(set(sample.position_ids[1, sample.visual_index].tolist())) == 4
-    with pytest.raises(ConfigError, match="transformers cannot load"):
+    with pytest.raises(ConfigError, match="its model has raster positions"):
         load_reference(tmp_path / "out", torch.float32)
 
 

@@ -49,16 +49,6 @@ def body_for(path, **fields):
     return {"file_data": picture(), **NEEDED.get(path.rpartition("/")[2], {}), **fields}
 
 
-@pytest.fixture
-def answers(monkeypatch):
-    """Let an oracle answer all questions of applications."""
-
-    def use(responder):
-        monkeypatch.setattr(Asking, "respond", lambda _, asked, how: responder.respond(asked, how))
-
-    return use
-
-
 def test_read_is_the_json_of_the_command_with_the_markdown(served, answers, pdf_file):
     oracle = Oracle(oracle_of(pdf_file))
     answers(oracle)

@@ -92,17 +92,16 @@ def export_traces(
         ConfigError: a folder holds no trace.
         AppError: a trace is damaged, or nothing is left to write.
     """
-    rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
-    (folder / "screens").mkdir(parents=True, exist_ok=True)
-    for source in sources:
-        for asked, answer in _taught(source, left_out, all_steps=all_steps):
-            for part in asked.media():
-                shutil.copyfile(str(part.source), folder / _relative(part))
-            rows.append(_row(asked, answer))
-    if not rows:
+    taught = [pair for source in sources for pair in _taught(source, left_out, all_steps=all_steps)]
+    if not taught:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise AppError(f"no step can be exported: {why or 'there are none'}")
+    (folder / "screens").mkdir(parents=True, exist_ok=True)
+    for asked, _ in taught:
+        for part in asked.media():
+            shutil.copyfile(str(part.source), folder / _relative(part))
+    rows = [_row(asked, answer) for asked, answer in taught]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     files.write_bytes(folder / "rows.jsonl", lines.encode(), error=AppError)
     return len(rows), left_out

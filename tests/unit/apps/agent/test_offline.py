@@ -248,6 +248,7 @@ def test_only_steps_that_were_verified_are_exported(tmp_path):
     assert (rows, left_out) == (5, {"not performed": 1})
     with pytest.raises(AppError, match="2 of runs that were not verified as done"):
         export_traces([bad], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_step_of_the_approver_is_learned_without_the_words_of_the_model(tmp_path):
