@@ -97,7 +97,8 @@ def test_the_system_message_and_its_option(chat, finesight, tiny_model_folder):
 
 
 def test_options_are_changed_and_listed(chat):
-    done = chat("/set max-new-tokens 2", "/set temperature 0.5", "/set", "Hello")
+    asked = ("/set max-new-tokens 2", "/set temperature 0.5", "/set", "Hello")
+    done = chat(*asked, words=(*SHORT, "--seed", "1"))
     assert done.code == 0, done.err
     assert "2 answer tokens" in done.err
     assert "max_new_tokens 2\ntemperature 0.5\n" in done.err
