@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -368,8 +368,8 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
-    weights: GpuWeights | None = None,
-    vision_weights: VisionWeights | None = None,
+    weights: str | None = None,
+    vision_weights: str | None = None,
     attention: str = "sdpa",
     adapters: Mapping[str, Path] = MappingProxyType({}),
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
@@ -381,16 +381,18 @@ def open_model(
     So a wrong option or a missing picture is reported before the weights are loaded. `fetch_policy` limits media from
     an address. `adapters` are folders by name.
     """
+    load_weights = partial(
+        load_network,
+        folder,
+        checked_device(device),
+        checked_dtype(dtype),
+        checked_weights(weights),
+        attention,
+        vision_weights=checked_vision_weights(vision_weights),
+    )
     return Model(
         name,
-        lambda: load_network(
-            folder,
-            checked_device(device),
-            checked_dtype(dtype),
-            checked_weights(weights),
-            attention,
-            vision_weights=checked_vision_weights(vision_weights),
-        ),
+        load_weights,
         load_processor(folder, fetch_policy),
         read_generation_defaults(folder),
         engine=engine,

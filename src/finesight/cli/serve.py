@@ -234,7 +234,6 @@ def _offer(
     import_torch()
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
-    from finesight.api.network import checked_weights
     from finesight.server.media import fetch_policy
     from finesight.server.models import Offer, Served
 
@@ -251,7 +250,7 @@ def _offer(
                 folder,
                 device=how.device,
                 dtype=how.dtype,
-                weights=checked_weights(how.weights),
+                weights=how.weights,
                 adapters=adapters,
                 engine=how.engine,
                 fetch_policy=fetch_policy(how.hosts),
