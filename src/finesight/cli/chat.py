@@ -19,8 +19,9 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.names import did_you_mean
-from finesight.cli.session import ModelChoice, Session
+from finesight.cli.session import Session
 from finesight.conversation import Message, Part, TextPart
 from finesight.errors import ConfigError, FinesightError, PromptTooLong
 
@@ -36,31 +37,8 @@ _NOT_SET = ("system", "tools", "logprobs")
 
 def chat(
     *,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
-    fps: options.Fps = None,
-    nframes: options.NumFrames = None,
-    min_pixels: options.MinPixels = None,
-    max_pixels: options.MaxPixels = None,
-    fit_tokens: options.Fit = None,
-    add_vision_id: options.NumberMedia = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    presence_penalty: options.PresencePenalty = None,
-    frequency_penalty: options.FrequencyPenalty = None,
-    stop: options.Stop = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
+    model: DraftingModel,
+    asked: options.QuestionOptions,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -71,14 +49,12 @@ def chat(
     terminal, each line of standard input is a turn.
     """
     with reported(debug=debug):
-        given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice.of(locals())
-        session = Session(choice, given, streams=True)
+        session = Session(model, options.given(asdict(asked)), streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:
             session.load()
-            sys.stderr.write(f"{model}; /help lists the commands, Ctrl-D ends\n")
+            sys.stderr.write(f"{model.name}; /help lists the commands, Ctrl-D ends\n")
         talk.run(_typed() if is_interactive else iter(sys.stdin or ()))
         if talk.has_failed and not is_interactive:
             raise typer.Exit(1)

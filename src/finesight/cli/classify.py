@@ -12,9 +12,9 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.output import check_report, print_json
 from finesight.cli.read import Files, Pages
-from finesight.cli.session import ModelChoice
 from finesight.errors import AppError, ConfigError
 
 if TYPE_CHECKING:
@@ -51,17 +51,11 @@ def classify(
     pages: Pages = None,
     threshold: Threshold = None,
     examples: Examples = None,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: ModelChoice,
     as_json: options.AsJson = False,
     report: options.Report = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -75,7 +69,6 @@ def classify(
         from finesight.apps.classify.classify import ClassifyOptions
         from finesight.apps.classify.files import classify_files, read_examples, threshold_from
         from finesight.apps.document.pages import find_pages
-        from finesight.cli.batch import opened
 
         kinds = {
             name.strip(): text.strip() for name, _, text in (one.partition("=") for one in labels)
@@ -89,7 +82,7 @@ def classify(
         asked.check()
         known = read_examples(examples) if examples is not None else []
         addresses = find_pages(files, pages)
-        scorer = opened(ModelChoice.of(locals()), 1, deterministic=False)
+        scorer = model.opened()
         if known:
             fitted, num_wrong = threshold_from(known, scorer, asked)
             asked = replace(asked, threshold=fitted)
@@ -97,7 +90,7 @@ def classify(
                 f"the threshold that fits {len(known)} examples best is {fitted:.3f}; "
                 f"with it, {num_wrong} of them are wrong\n"
             )
-        packet = classify_files(addresses, scorer, asked, name=model)
+        packet = classify_files(addresses, scorer, asked, name=model.name)
         if report is not None:
             from finesight.apps.classify.report import write_classify_report
 

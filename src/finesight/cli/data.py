@@ -11,6 +11,7 @@ import typer
 from finesight.cli import data_files, options
 from finesight.cli.data_sample import sample
 from finesight.cli.errors import reported
+from finesight.cli.flat import flat
 
 app = typer.Typer(
     help="Check, import, build and inspect training data.",
@@ -185,7 +186,7 @@ def inspect(
     typer.echo(f"{target}: {shown} samples", err=True)
 
 
-app.command()(sample)
+app.command()(flat(sample))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
-from finesight.cli.eval_options import ApiKey, Batch, EndpointModel, EndpointUrl, Model
+from finesight.cli.eval_answerer import EndpointOptions
+from finesight.cli.eval_options import Batch, Model
 
 if TYPE_CHECKING:
     from finesight.processor.processor import Processor
@@ -23,9 +24,7 @@ def sample(
     *,
     model: Model = None,
     batch: Batch = 8,
-    endpoint: EndpointUrl = None,
-    endpoint_model: EndpointModel = None,
-    api_key: ApiKey = "",
+    remote: EndpointOptions,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a value of the recipe: --set answers=4. Repeatable."),
@@ -51,7 +50,7 @@ def sample(
 
         config = read(recipe, rejection.SampleRecipe, override)
         check_writable(out, is_folder=True)
-        responder, name, processor = _responder(model, batch, endpoint, endpoint_model, api_key)
+        responder, name, processor = _responder(model, batch, remote)
         sampler = rejection.Sampler(
             config,
             responder,
@@ -78,7 +77,7 @@ def sample(
 
 
 def _responder(
-    model: str | None, batch: int, url: str | None, endpoint_model: str | None, api_key: str
+    model: str | None, batch: int, remote: EndpointOptions
 ) -> tuple[Responder, str, Processor]:
     """What answers, its name, and the processor whose sizes of pictures it has."""
     from finesight.api import load
@@ -90,21 +89,21 @@ def _responder(
     from finesight.processor.resize import fit_image
     from finesight.remote.client import Endpoint
 
-    if url is None:
-        if endpoint_model:
-            raise ConfigError(f"--endpoint-model {endpoint_model} needs --endpoint")
+    if remote.endpoint is None:
+        if remote.endpoint_model:
+            raise ConfigError(f"--endpoint-model {remote.endpoint_model} needs --endpoint")
         name = model or DEFAULT_MODEL
         loaded = load(name, engine=EngineOptions(max_sequences=batch))
         return loaded.engine, name, loaded.processor
-    if endpoint_model is None:
+    if remote.endpoint_model is None:
         raise ConfigError("--endpoint needs --endpoint-model", hint="what the API calls its model")
     processor = Processor.from_folder(find_checkpoint(model or DEFAULT_MODEL))
     config = processor.config
     client = Endpoint(
-        url=url,
-        model=endpoint_model,
-        api_key=api_key,
+        url=remote.endpoint,
+        model=remote.endpoint_model,
+        api_key=remote.api_key,
         config=config,
         fit=lambda size, part: fit_image(size, part, config).resized,
     )
-    return client, f"{endpoint_model} at {client.url}", processor
+    return client, f"{remote.endpoint_model} at {client.url}", processor

@@ -13,9 +13,9 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, print_json
 from finesight.cli.progress import ItemProgress
-from finesight.cli.session import ModelChoice
 from finesight.errors import AppError, ConfigError, UnsupportedMedia
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from finesight.apps.accessibility.compare import Change
     from finesight.apps.accessibility.describe import DescribeOptions
     from finesight.apps.accessibility.records import ScreenDescription, SeenElement
-    from finesight.responder import Responder
 
 
 class Order(StrEnum):
@@ -71,18 +70,11 @@ def describe_screen(
     order: OrderOption = Order.MODEL,
     suggest: Suggest = True,
     report: Report = None,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 4096,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -101,16 +93,14 @@ def describe_screen(
 
         before = None if since is None else _earlier(since)
         pictures = _opened(files)
-        given = options.given(locals())
         settings = DescribeOptions(
             order=order.value,
             suggests=suggest,
-            max_new_tokens=given.get("max_new_tokens") or 4096,
-            min_pixels=given.get("min_pixels"),
-            max_pixels=given.get("max_pixels"),
+            max_new_tokens=max_new_tokens or 4096,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
         )
-        responder = _responder(ModelChoice.of(locals()))
-        described = _described(files, pictures, responder, model, settings)
+        described = _described(files, pictures, model, settings)
         changed = _changes(before, described)
         if report is not None:
             from finesight.apps.accessibility.page import write_descriptions
@@ -157,29 +147,22 @@ def _opened(files: Sequence[Path]) -> list[Image.Image]:
     return pictures
 
 
-def _responder(choice: ModelChoice) -> Responder:
-    from finesight.cli.batch import opened
-
-    return opened(choice, 1, deterministic=False)
-
-
 def _described(
     files: Sequence[Path],
     pictures: Sequence[Image.Image],
-    responder: Responder,
-    model: str,
+    model: DraftingModel,
     settings: DescribeOptions,
 ) -> list[ScreenDescription]:
     import numpy as np
 
     from finesight.apps.accessibility.describe import describe
 
-    found = []
+    responder, found = model.opened(), []
     with ItemProgress() as progress:
         for path, picture in zip(files, pictures, strict=True):
             pixels = np.asarray(picture)
             found.append(
-                describe(pixels, responder, source=path.name, model=model, options=settings)
+                describe(pixels, responder, source=path.name, model=model.name, options=settings)
             )
             progress(len(found), len(files), path.name)
     return found

@@ -28,8 +28,9 @@ from finesight.cli import (
 from finesight.cli.errors import reported
 from finesight.cli.eval_answerer import EndpointOptions, LocalModel, RemoteModel
 from finesight.cli.eval_suites import SUITES
+from finesight.cli.flat import flat
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.names import did_you_mean
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ SuiteName = Annotated[
 
 
 @app.callback()
+@flat
 def evaluate(
     context: typer.Context,
     *,
@@ -62,9 +64,7 @@ def evaluate(
     b: Annotated[
         str | None, typer.Option("--b", help="ocr-compare: another model.", metavar="MODEL")
     ] = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    remote: EndpointOptions,
     real: Annotated[list[Path] | None, eval_options.REAL] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
@@ -86,7 +86,7 @@ def evaluate(
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
-            of_suite = (data, real, out, a, b, endpoint, as_json)
+            of_suite = (data, real, out, a, b, remote.endpoint, as_json)
             of_model = (weights, vision_weights, draft_tokens)
             if any((*of_suite, *of_model)) or limit is not None:
                 raise ConfigError(
@@ -94,13 +94,17 @@ def evaluate(
                     hint="put options of a command after its name",
                 )
             return
-        named = {"model": model or options.DEFAULT_MODEL, "dtype": None}
-        choice = ModelChoice.of({**locals(), **named})
+        choice = ModelChoice(
+            name=model or options.DEFAULT_MODEL,
+            device=device,
+            weights=weights,
+            vision_weights=vision_weights,
+            draft_tokens=draft_tokens,
+        )
         who = LocalModel(choice)
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
         elif suite == "ocr-compare":
-            remote = EndpointOptions(endpoint, endpoint_model, api_key)
             compared = _compared({"a": a, "b": b}, choice, remote)
             scans = eval_suites.with_scans(real or ())
             ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
@@ -138,4 +142,4 @@ for _name, _handler in (
     ("convert", eval_convert.convert),
     ("screens", eval_screens.screens),
 ):
-    app.command(_name)(_handler)
+    app.command(_name)(flat(_handler))

@@ -65,10 +65,8 @@ def live(
     *,
     data: eval_options.Data,
     out: eval_options.Out = Path("runs/eval"),
-    model: eval_options.Model = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    local: LocalOptions,
+    remote: EndpointOptions,
     baseline: BaselineKind = None,
     replay: Stored = None,
     space: eval_options.SpaceOption = None,
@@ -86,11 +84,6 @@ def live(
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: options.Temperature = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -101,7 +94,8 @@ def live(
     score of the environment. The screens are in DIR/TASK/screens.
     """
     with reported(debug=debug):
-        only_one({"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay})
+        asked = {"model": local.model, "endpoint": remote.endpoint}
+        only_one({**asked, "baseline": baseline, "replay": replay})
         found = changed(
             _live_task(task),
             budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
@@ -112,8 +106,6 @@ def live(
         if replay is not None:
             done = benchmark.run(_stored(task, replay), "original", extent)
         else:
-            local = LocalOptions(model, device, dtype, 1, weights, draft_tokens, vision_weights)
-            remote = EndpointOptions(endpoint, endpoint_model, api_key)
             who = baseline or answerer_of(local, remote, space=space, cache=cache)
             check_folders(benchmark.folder, cache)
             environment = _environment(task, data, scale, provider, vm, console_port)

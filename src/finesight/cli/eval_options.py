@@ -33,16 +33,6 @@ Out = Annotated[Path, typer.Option(help="Answers and results go to DIR/TASK.", m
 Model = Annotated[
     str | None, typer.Option(help="tiny, a folder, or a published name.", show_default="tiny")
 ]
-EndpointUrl = Annotated[
-    str | None,
-    typer.Option(help="Ask an OpenAI-compatible API: http://host:8000/v1.", metavar="URL"),
-]
-EndpointModel = Annotated[
-    str | None, typer.Option(help="Name of the model at the endpoint.", metavar="NAME")
-]
-ApiKey = Annotated[
-    str, typer.Option(envvar="FINESIGHT_API_KEY", help="Of the endpoint.", metavar="KEY")
-]
 Replay = Annotated[
     Path | None, typer.Option(help="Score stored answers, found by item id.", metavar="FILE")
 ]

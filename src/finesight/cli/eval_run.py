@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +45,8 @@ def run(
     *,
     data: eval_options.Data,
     out: eval_options.Out = Path("runs/eval"),
-    model: eval_options.Model = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    local: LocalOptions,
+    remote: EndpointOptions,
     replay: eval_options.Replay = None,
     space: eval_options.SpaceOption = None,
     prompt: eval_options.PromptName = None,
@@ -68,11 +66,6 @@ def run(
     max_frames: eval_options.MaxFrames = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: options.Temperature = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -85,8 +78,7 @@ def run(
     with reported(debug=debug):
         from finesight.evals.core import registry
 
-        local = LocalOptions(model, device, dtype, batch, weights, draft_tokens, vision_weights)
-        remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
+        local, remote = replace(local, batch=batch), replace(remote, workers=workers)
         who = answerer_of(local, remote, replay, space=space, cache=cache)
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
         budget = {**pixels, "fps": fps, "max_frames": max_frames}

@@ -12,9 +12,9 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.output import print_json, readable_duration, readable_size
 from finesight.cli.plan_train import check_options, plan_train
-from finesight.cli.session import ModelChoice
 
 if TYPE_CHECKING:
     from finesight.api.options import AskOptions
@@ -92,10 +92,14 @@ def plan(
             return
         from finesight.api.options import conversation_from
 
-        given = options.given(locals())
+        media = {"fps": fps, "nframes": nframes, "start": start, "end": end}
+        limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+        asked = {"system": system, "max_new_tokens": max_new_tokens}
+        given = options.given({**media, **limits, **asked})
+        choice = ModelChoice(name=model, device=device, dtype=dtype, weights=weights)
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        outcome = _estimate(ModelChoice(model, device, dtype, weights), conversation, given, fit)
+        outcome = _estimate(choice, conversation, given, fit)
         if as_json:
             print_json(outcome.to_dict())
         else:

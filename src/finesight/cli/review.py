@@ -11,9 +11,9 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import CHECK_FAILED, reported
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.read import RouteChoice, RouteOption
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,20 +52,13 @@ def review(
     annotated: Annotated_ = None,
     pages: Pages = None,
     route: RouteOption = RouteChoice.AUTO,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     report: options.Report = None,
     sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -79,14 +72,13 @@ def review(
         from finesight.api.reviewing import review_with
         from finesight.apps.extract.ask import ExtractOptions
         from finesight.apps.review.rules import Playbook, load_rules
-        from finesight.cli.batch import opened
 
         playbook = Playbook("", ()) if rules is None else load_rules(rules)
         found = review_with(
             file,
             playbook,
-            opened(ModelChoice.of(locals()), 1, deterministic=False),
-            name=model,
+            model.opened(),
+            name=model.name,
             against=against,
             pages=pages,
             route=route.value,
