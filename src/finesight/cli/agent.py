@@ -15,7 +15,8 @@ import typer
 from finesight.cli import agent_gate as gating
 from finesight.cli import agent_traces as traces
 from finesight.cli import options, screens
-from finesight.cli.errors import INTERRUPTED, reported
+from finesight.cli.command import command
+from finesight.cli.errors import INTERRUPTED
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.errors import AppError, ConfigError
@@ -122,6 +123,7 @@ class _Where:
         self.screen.check()
 
 
+@command
 def agent(
     context: typer.Context,
     goal: Goal = "",
@@ -139,8 +141,6 @@ def agent(
     offline: traces.TraceOptions,
     model: DraftingModel,
     as_json: options.AsJson = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Work on a screen until a task is done.
 
@@ -150,19 +150,18 @@ def agent(
     model failed; 130: interrupted. A file STOP in the trace folder ends the run. --compare and --export work on
     traces, without a task and a screen.
     """
-    with reported(debug=debug):
-        if traces.is_offline(context, offline):
-            _work_on_traces(offline, model, asked, as_json=as_json)
-            return
-        where = _Where(screen, trace, report)
-        where.check()
-        settings = _settings(goal, asked, replay, macro)
-        blocks = gating.gate_of(approve, approval_seconds, secret or [], trace, mode=gate)
-        if macro is not None:
-            run = _macro(macro, where, blocks)
-        else:
-            run = _run(goal, model, where, settings, blocks, replay)
-        _show(run, model.name if as_json else None, where, replay)
+    if traces.is_offline(context, offline):
+        _work_on_traces(offline, model, asked, as_json=as_json)
+        return
+    where = _Where(screen, trace, report)
+    where.check()
+    settings = _settings(goal, asked, replay, macro)
+    blocks = gating.gate_of(approve, approval_seconds, secret or [], trace, mode=gate)
+    if macro is not None:
+        run = _macro(macro, where, blocks)
+    else:
+        run = _run(goal, model, where, settings, blocks, replay)
+    _show(run, model.name if as_json else None, where, replay)
 
 
 def _work_on_traces(

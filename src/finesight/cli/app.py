@@ -37,7 +37,6 @@ from finesight.cli import (
 )
 from finesight.cli import eval as evaluation
 from finesight.cli.errors import BUG, reported
-from finesight.cli.flat import flat
 from finesight.cli.options import CommandLine
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
@@ -82,7 +81,7 @@ def build() -> typer.Typer:
         ("export", export.export),
         ("doctor", doctor.doctor),
     ):
-        app.command(name)(flat(handler))
+        app.command(name)(handler)
     app.add_typer(evaluation.app, name="eval")
     app.add_typer(train.app, name="train")
     app.add_typer(data.app, name="data")

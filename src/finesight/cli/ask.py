@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from finesight.cli import options
+from finesight.cli.command import command
 from finesight.cli.constraints import Constraints
-from finesight.cli.errors import reported
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.session import Outputs, run
 
 
+@command
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="Question or instruction.")],
@@ -31,19 +32,16 @@ def ask(
     end: options.End = None,
     asked: options.QuestionOptions,
     constraints: Constraints,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Ask about pictures, videos and PDF pages, shown in the order given.
 
     The answer goes to standard output. Defaults come from the checkpoint's own files.
     """
-    with reported(debug=debug):
-        outputs = Outputs(as_json, save_overlay, report)
-        outputs.check()
-        from finesight.api.options import conversation_from
+    outputs = Outputs(as_json, save_overlay, report)
+    outputs.check()
+    from finesight.api.options import conversation_from
 
-        given = options.given({**asdict(asked), **asdict(constraints), "start": start, "end": end})
-        parts = options.media_of(context, image, video, pdf, pages)
-        conversation = conversation_from(question, parts, given)
-        run(model, [conversation], given, outputs)
+    given = options.given({**asdict(asked), **asdict(constraints), "start": start, "end": end})
+    parts = options.media_of(context, image, video, pdf, pages)
+    conversation = conversation_from(question, parts, given)
+    run(model, [conversation], given, outputs)

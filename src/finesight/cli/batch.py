@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable, print_json
 from finesight.cli.progress import ItemProgress
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from finesight.api.model import Model
 
 
+@command
 def batch(
     source: Annotated[
         Path,
@@ -56,25 +57,22 @@ def batch(
             help="Give each item the same answer whatever is computed beside it; slower.",
         ),
     ] = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
 
     Items that the output already contains are not asked again. The exit code is 1 if an item has an error. An adapter
     answers the items that have its name as their model.
     """
-    with reported(debug=debug):
-        _check_input(source)
-        check_writable(target, is_folder=False)
-        # Both files are checked before the model is opened.
-        names = [served_model_name] if served_model_name else [model.name, Path(model.name).name]
-        with _checked(source, target, names, model, retry_errors=retry_errors) as checked:
-            loaded = model.opened(concurrency, deterministic=deterministic)
-            counts, seconds = _run(checked, loaded)
-        if as_json:
-            print_json({**asdict(counts), "seconds": seconds, "model": model.name})
-        _raise_if_failed(counts, target)
+    _check_input(source)
+    check_writable(target, is_folder=False)
+    # Both files are checked before the model is opened.
+    names = [served_model_name] if served_model_name else [model.name, Path(model.name).name]
+    with _checked(source, target, names, model, retry_errors=retry_errors) as checked:
+        loaded = model.opened(concurrency, deterministic=deterministic)
+        counts, seconds = _run(checked, loaded)
+    if as_json:
+        print_json({**asdict(counts), "seconds": seconds, "model": model.name})
+    _raise_if_failed(counts, target)
 
 
 def _checked(

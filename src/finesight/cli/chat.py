@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.names import did_you_mean
 from finesight.cli.session import Session
@@ -35,12 +35,11 @@ _NOT_SET = ("system", "tools", "logprobs")
 """Options that /set does not change: /system does, or the conversation has none."""
 
 
+@command
 def chat(
     *,
     model: DraftingModel,
     asked: options.QuestionOptions,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Talk about pictures, videos and PDFs in the terminal.
 
@@ -48,16 +47,15 @@ def chat(
     path of a file that is dropped on them. /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends. Without a
     terminal, each line of standard input is a turn.
     """
-    with reported(debug=debug):
-        is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        session = Session(model, options.given(asdict(asked)), streams=True)
-        talk = Chat(session, is_interactive=is_interactive)
-        if is_interactive:
-            session.load()
-            sys.stderr.write(f"{model.name}; /help lists the commands, Ctrl-D ends\n")
-        talk.run(_typed() if is_interactive else iter(sys.stdin or ()))
-        if talk.has_failed and not is_interactive:
-            raise typer.Exit(1)
+    is_interactive = sys.stdin is not None and sys.stdin.isatty()
+    session = Session(model, options.given(asdict(asked)), streams=True)
+    talk = Chat(session, is_interactive=is_interactive)
+    if is_interactive:
+        session.load()
+        sys.stderr.write(f"{model.name}; /help lists the commands, Ctrl-D ends\n")
+    talk.run(_typed() if is_interactive else iter(sys.stdin or ()))
+    if talk.has_failed and not is_interactive:
+        raise typer.Exit(1)
 
 
 def _typed() -> Iterator[str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.eval_answerer import EndpointOptions
 from finesight.cli.eval_options import Batch, Model
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from finesight.responder import Responder
 
 
+@command
 def sample(
     recipe: Annotated[Path, typer.Argument(help='TOML recipe with kind = "sample".')],
     out: Annotated[Path, typer.Option(help="Folder of the round.")],
@@ -29,8 +29,6 @@ def sample(
         list[str] | None,
         typer.Option("--set", help="Override a value of the recipe: --set answers=4. Repeatable."),
     ] = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Draw answers from a model and keep those that agree with the truth, as training data.
 
@@ -41,35 +39,34 @@ def sample(
     from rich.table import Table
 
     console = Console(stderr=True)
-    with reported(debug=debug):
-        from finesight.cli.output import check_writable
-        from finesight.cli.recipe import read
-        from finesight.evals.responders.blind import blanked
-        from finesight.evals.rewards import REWARDS
-        from finesight.train import rejection
+    from finesight.cli.output import check_writable
+    from finesight.cli.recipe import read
+    from finesight.evals.responders.blind import blanked
+    from finesight.evals.rewards import REWARDS
+    from finesight.train import rejection
 
-        config = read(recipe, rejection.SampleRecipe, override)
-        check_writable(out, is_folder=True)
-        responder, name, processor = _responder(model, batch, remote)
-        sampler = rejection.Sampler(
-            config,
-            responder,
-            model=name,
-            processor=processor,
-            rewards=REWARDS,
-            blanked=blanked,
+    config = read(recipe, rejection.SampleRecipe, override)
+    check_writable(out, is_folder=True)
+    responder, name, processor = _responder(model, batch, remote)
+    sampler = rejection.Sampler(
+        config,
+        responder,
+        model=name,
+        processor=processor,
+        rewards=REWARDS,
+        blanked=blanked,
+    )
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("blocks", total=None)
+        counts = sampler.run(
+            out, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-        with Progress(
-            "{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        ) as bar:
-            task = bar.add_task("blocks", total=None)
-            counts = sampler.run(
-                out, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
     table = Table("what", "number")
     for row in rejection.table(counts):
         table.add_row(row[0], str(row[1]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, print_json
 from finesight.cli.progress import ItemProgress
@@ -62,6 +62,7 @@ Report = Annotated[
 ]
 
 
+@command
 def describe_screen(
     files: Files,
     *,
@@ -75,8 +76,6 @@ def describe_screen(
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 4096,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Describe screenshots in words, for a screen reader or as a check of names.
 
@@ -84,30 +83,29 @@ def describe_screen(
     control; a control without one is called unlabeled, with a suggested name. The exit code is 1 if a part of a
     screenshot was not read to its end, or --find finds nothing; what was read is printed.
     """
-    with reported(debug=debug):
-        if report is not None:
-            check_report(report)
-        if find is not None and not find.strip():
-            raise ConfigError("--find is empty", hint='say what is looked for: "submit button"')
-        from finesight.apps.accessibility.describe import DescribeOptions
+    if report is not None:
+        check_report(report)
+    if find is not None and not find.strip():
+        raise ConfigError("--find is empty", hint='say what is looked for: "submit button"')
+    from finesight.apps.accessibility.describe import DescribeOptions
 
-        before = None if since is None else _earlier(since)
-        pictures = _opened(files)
-        settings = DescribeOptions(
-            order=order.value,
-            suggests=suggest,
-            max_new_tokens=max_new_tokens or 4096,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-        )
-        described = _described(files, pictures, model, settings)
-        changed = _changes(before, described)
-        if report is not None:
-            from finesight.apps.accessibility.page import write_descriptions
+    before = None if since is None else _earlier(since)
+    pictures = _opened(files)
+    settings = DescribeOptions(
+        order=order.value,
+        suggests=suggest,
+        max_new_tokens=max_new_tokens or 4096,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    described = _described(files, pictures, model, settings)
+    changed = _changes(before, described)
+    if report is not None:
+        from finesight.apps.accessibility.page import write_descriptions
 
-            write_descriptions(report, zip(described, pictures, changed, strict=True))
-            sys.stderr.write(f"wrote {report}\n")
-        _show(described, changed, find, as_json=as_json, report=report)
+        write_descriptions(report, zip(described, pictures, changed, strict=True))
+        sys.stderr.write(f"wrote {report}\n")
+    _show(described, changed, find, as_json=as_json, report=report)
 
 
 def _earlier(path: Path) -> ScreenDescription:

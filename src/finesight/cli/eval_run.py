@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finesight.cli import eval_options, options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.eval_answerer import (
     Answerer,
     EndpointOptions,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from finesight.evals.judge.run import Judged
 
 
+@command
 def run(
     task: eval_options.Tasks,
     *,
@@ -66,32 +67,29 @@ def run(
     max_frames: eval_options.MaxFrames = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: options.Temperature = None,
-    threads: options.Threads = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Ask the questions of benchmarks; after a crash, run the same command again.
 
     Pixels, frames and sampling are the benchmark's own unless given here. Answers are stored in DIR/TASK/samples.jsonl
     and can be rescored without asking again. With a judge, the score by rule is printed as well.
     """
-    with reported(debug=debug):
-        from finesight.evals.core import registry
+    from finesight.evals.core import registry
 
-        local, remote = replace(local, batch=batch), replace(remote, workers=workers)
-        who = answerer_of(local, remote, replay, space=space, cache=cache)
-        pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
-        budget = {**pixels, "fps": fps, "max_frames": max_frames}
-        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature}
-        _refuse_unused_sampling(who, sampling)
-        extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
-        tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
-        judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
-        benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
-        done = _run_all(benchmarks, who, extent)
-        verdicts = _judged(benchmarks, judging, workers)
-        show(done, out, as_json=as_json, judged=verdicts)
-        _refuse_unread_by_rule(done, verdicts, who)
+    local, remote = replace(local, batch=batch), replace(remote, workers=workers)
+    who = answerer_of(local, remote, replay, space=space, cache=cache)
+    pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    budget = {**pixels, "fps": fps, "max_frames": max_frames}
+    sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    _refuse_unused_sampling(who, sampling)
+    extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
+    tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
+    judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
+    benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
+    done = _run_all(benchmarks, who, extent)
+    verdicts = _judged(benchmarks, judging, workers)
+    show(done, out, as_json=as_json, judged=verdicts)
+    _refuse_unread_by_rule(done, verdicts, who)
 
 
 def _copies(tasks: Sequence[Task], data: Path) -> list[tuple[Task, Path]]:

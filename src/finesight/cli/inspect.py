@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.located import (
     Done,
     PicturePages,
@@ -59,6 +59,7 @@ Show = Annotated[
 ]
 
 
+@command
 def inspect(
     context: typer.Context,
     preset: Name,
@@ -75,34 +76,31 @@ def inspect(
     sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Check pictures: pass, fail or unsure, with what was found, where, and how sure.
 
     Prints one line per check: verdict, severity, check and message. The exit code is 0 if all pictures pass, 3 if one
     fails, 4 if one is unsure and none fails, 1 if a picture could not be opened and none fails.
     """
-    with reported(debug=debug):
-        from finesight.apps.grounding.presets import read_inspection
+    from finesight.apps.grounding.presets import read_inspection
 
-        inspection = read_inspection(preset, overrides=overrides or ())
-        if show:
-            from finesight.config.load import recipe_text
+    inspection = read_inspection(preset, overrides=overrides or ())
+    if show:
+        from finesight.config.load import recipe_text
 
-            sys.stdout.write(recipe_text(inspection))
-            return
-        _check(preset, inspection, image, reference)
-        written = Written(save_overlay, report)
-        written.check()
-        if sarif is not None:
-            check_writable(sarif, is_folder=False)
-        parts = options.media_of(context, image, pages=pages)
-        done = _inspected(parts, inspection, reference, model, min_pixels, max_pixels)
-        files = _write(done, written, inspection, sarif)
-        named = is_many(image or []) or bool(pages)
-        _print(done, files, named=named, model=model.name if as_json else None)
-        _exit(done)
+        sys.stdout.write(recipe_text(inspection))
+        return
+    _check(preset, inspection, image, reference)
+    written = Written(save_overlay, report)
+    written.check()
+    if sarif is not None:
+        check_writable(sarif, is_folder=False)
+    parts = options.media_of(context, image, pages=pages)
+    done = _inspected(parts, inspection, reference, model, min_pixels, max_pixels)
+    files = _write(done, written, inspection, sarif)
+    named = is_many(image or []) or bool(pages)
+    _print(done, files, named=named, model=model.name if as_json else None)
+    _exit(done)
 
 
 def _check(

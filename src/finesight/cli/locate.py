@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.located import Done, PicturePages, Written, each_picture, show_located
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.pictures import is_many
@@ -90,6 +90,7 @@ class SearchOptions:
     ] = 35
 
 
+@command
 def locate(
     context: typer.Context,
     phrase: Annotated[str, typer.Argument(help='What to find, such as "the red square".')],
@@ -109,8 +110,6 @@ def locate(
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = None,
     seed: options.Seed = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Find what a phrase describes, in pixels of the original picture.
 
@@ -121,28 +120,27 @@ def locate(
     With --count, --verify, --tile, --also or --export, the picture is searched with checks: lines end with a score,
     absence is confirmed by a second question, and the exit code is 1 if a picture or a tile was not read.
     """
-    with reported(debug=debug):
-        asks_many = is_many(image) or bool(pages)
-        limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
-        given = options.given({**limits, "max_new_tokens": max_new_tokens, "seed": seed})
-        if _searches(context, search):
-            parts = options.media_of(context, image, pages=pages)
-            written = Written(save_overlay, report, search.out, _formats(search.export, shape))
-            written.check()
-            loaded = model.opened(8)
-            how = _search_of(loaded, search, shape, given, every=every)
-            done = _searched(parts, [phrase, *(search.also or [])], loaded, how)
-            named = model.name if as_json else None
-            show_located(done, written, counts=search.count, is_many=asks_many, model=named)
-            return
-        outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
-        outputs.check()
-        from finesight.api.options import conversation_from
-        from finesight.apps.grounding.prompts import locate_question
-
-        question = locate_question(phrase, shape, all_=every)
+    asks_many = is_many(image) or bool(pages)
+    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    given = options.given({**limits, "max_new_tokens": max_new_tokens, "seed": seed})
+    if _searches(context, search):
         parts = options.media_of(context, image, pages=pages)
-        run(model, [conversation_from(question, [part], given) for part in parts], given, outputs)
+        written = Written(save_overlay, report, search.out, _formats(search.export, shape))
+        written.check()
+        loaded = model.opened(8)
+        how = _search_of(loaded, search, shape, given, every=every)
+        done = _searched(parts, [phrase, *(search.also or [])], loaded, how)
+        named = model.name if as_json else None
+        show_located(done, written, counts=search.count, is_many=asks_many, model=named)
+        return
+    outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
+    outputs.check()
+    from finesight.api.options import conversation_from
+    from finesight.apps.grounding.prompts import locate_question
+
+    question = locate_question(phrase, shape, all_=every)
+    parts = options.media_of(context, image, pages=pages)
+    run(model, [conversation_from(question, [part], given) for part in parts], given, outputs)
 
 
 def _searches(context: typer.Context, search: SearchOptions) -> bool:

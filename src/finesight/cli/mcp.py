@@ -16,7 +16,7 @@ import typer
 from finesight.cli import options
 from finesight.cli.agent import TraceFolder
 from finesight.cli.agent_gate import ApprovalSeconds, SecretNames, gate_of
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable
 from finesight.cli.screens import ScreenChoice
@@ -53,6 +53,7 @@ class _Lazily:
         return self._model[0].respond(conversations, sampling)
 
 
+@command
 def mcp(
     *,
     screen: ScreenChoice,
@@ -65,33 +66,30 @@ def mcp(
     model: DraftingModel,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Serve a screen to another assistant: look, locate, read and act, over MCP (stdio).
 
     Steps pass the gate of `finesight agent`: consequential ones are refused unless --approve allows them. The model
     answers locate and read, and is loaded with the first of them. Needs the extra `agents`.
     """
-    with reported(debug=debug):
-        screen.check()
-        if approve == "terminal":
-            raise ConfigError("--approve terminal needs standard input, which the protocol uses")
-        if trace is not None:
-            check_writable(trace, is_folder=True)
-        from finesight.apps.agent.records import AgentOptions
+    screen.check()
+    if approve == "terminal":
+        raise ConfigError("--approve terminal needs standard input, which the protocol uses")
+    if trace is not None:
+        check_writable(trace, is_folder=True)
+    from finesight.apps.agent.records import AgentOptions
 
-        gate = gate_of(approve, approval_seconds, secret or [], trace)
-        settings = AgentOptions(
-            hints=False,
-            regrounds=False,
-            judges=False,
-            most_steps=steps,
-            most_seconds=seconds,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-        )
-        _serve(screen, model, settings, gate, trace)
+    gate = gate_of(approve, approval_seconds, secret or [], trace)
+    settings = AgentOptions(
+        hints=False,
+        regrounds=False,
+        judges=False,
+        most_steps=steps,
+        most_seconds=seconds,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    _serve(screen, model, settings, gate, trace)
 
 
 def _serve(

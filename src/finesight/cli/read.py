@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import extract, options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable
 from finesight.cli.progress import ItemProgress
@@ -125,6 +125,7 @@ AskPages = Annotated[
 ]
 
 
+@command
 def read(
     files: Files,
     *,
@@ -148,8 +149,6 @@ def read(
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Read documents; without --out, the Markdown is printed.
 
@@ -159,35 +158,34 @@ def read(
     was not read to its end, or a question got no answer; everything that was read is written. It is 3 if an
     extracted value is in doubt or a rule of the schema fails.
     """
-    with reported(debug=debug):
-        _check(out, formats, report, ask or [], ask_pages)
-        fields = extract.checked(schema, out, formats, report, is_one=one_document)
-        from finesight.apps.document.job import Job
-        from finesight.apps.document.pages import find_pages
-        from finesight.apps.document.read import ReadOptions
+    _check(out, formats, report, ask or [], ask_pages)
+    fields = extract.checked(schema, out, formats, report, is_one=one_document)
+    from finesight.apps.document.job import Job
+    from finesight.apps.document.pages import find_pages
+    from finesight.apps.document.read import ReadOptions
 
-        asked = ReadOptions(
-            route=_ROUTES[route],
-            max_tries=max_tries,
-            max_new_tokens=max_new_tokens or 2048,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-            upright=upright is UprightChoice.AUTO,
-            is_photo=photo,
-            max_figures=max_figures,
-        )
-        job = Job(find_pages(files, pages), asked, model.name, dpi=dpi, folder=out)
-        responder = model.opened()
-        if route is RouteChoice.AUTO:
-            job = _probed(job, responder)
-        document = _read(job, responder, order)
-        answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
-        results = Results(document, job.pages, dpi, tuple(answers), model.name)
-        if fields is not None:
-            fields.show(results, responder, asked, as_json=as_json)
-            return
-        show(results, out, formats, report, as_json=as_json)
-        raise_if_not_read(results)
+    asked = ReadOptions(
+        route=_ROUTES[route],
+        max_tries=max_tries,
+        max_new_tokens=max_new_tokens or 2048,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+        upright=upright is UprightChoice.AUTO,
+        is_photo=photo,
+        max_figures=max_figures,
+    )
+    job = Job(find_pages(files, pages), asked, model.name, dpi=dpi, folder=out)
+    responder = model.opened()
+    if route is RouteChoice.AUTO:
+        job = _probed(job, responder)
+    document = _read(job, responder, order)
+    answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
+    results = Results(document, job.pages, dpi, tuple(answers), model.name)
+    if fields is not None:
+        fields.show(results, responder, asked, as_json=as_json)
+        return
+    show(results, out, formats, report, as_json=as_json)
+    raise_if_not_read(results)
 
 
 def _check(
