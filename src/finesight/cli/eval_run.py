@@ -29,7 +29,7 @@ from finesight.cli.eval_benchmark import (
     given,
     refuse_unread,
 )
-from finesight.cli.eval_judge import judge_of, judged
+from finesight.cli.eval_judge import JudgeOptions, judge_of, judged
 from finesight.cli.output import print_json
 from finesight.errors import ConfigError
 
@@ -58,9 +58,7 @@ def run(
     batch: eval_options.Batch = 1,
     retry_errors: eval_options.RetryErrors = False,
     cache: eval_options.Cache = None,
-    judge: eval_options.JudgeUrl = None,
-    judge_model: eval_options.JudgeModel = None,
-    judge_key: eval_options.JudgeKey = "",
+    judging: JudgeOptions,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     fps: eval_options.VideoFps = None,
@@ -84,10 +82,10 @@ def run(
     _refuse_unused_sampling(who, sampling)
     extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
     tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
-    judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
+    judge = judge_of(judging, tasks=tasks, shard=extent.shard)
     benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
     done = _run_all(benchmarks, who, extent)
-    verdicts = _judged(benchmarks, judging, workers)
+    verdicts = _judged(benchmarks, judge, workers)
     show(done, out, as_json=as_json, judged=verdicts)
     _refuse_unread_by_rule(done, verdicts, who)
 

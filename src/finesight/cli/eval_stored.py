@@ -13,6 +13,7 @@ import typer
 from finesight.cli import eval_options, options
 from finesight.cli.command import light_command
 from finesight.cli.eval_benchmark import copy_of, print_result
+from finesight.cli.eval_judge import JudgeOptions, judge_of, judged
 from finesight.errors import ConfigError, EvalError
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def rescore(
     folder: Folders,
     *,
     extractor: eval_options.ExtractorName = None,
-    judge: eval_options.JudgeUrl = None,
-    judge_model: eval_options.JudgeModel = None,
-    judge_key: eval_options.JudgeKey = "",
+    judging: JudgeOptions,
     workers: eval_options.JudgeWorkers = 1,
     as_json: options.AsJson = False,
 ) -> None:
@@ -78,12 +77,11 @@ def rescore(
 
     With a judge, a language model judges the same answers beside the score by rule.
     """
-    from finesight.cli.eval_judge import judge_of, judged
     from finesight.evals.core import registry
     from finesight.evals.core.rescore import rescore as rescore_run
 
     runs = {each: _task_of(each) for each in run_folders(folder)}
-    who = judge_of(judge, judge_model, judge_key, tasks=runs.values())
+    who = judge_of(judging, tasks=runs.values())
     found: list[dict[str, Any]] = []
     lines: list[str] = []
     for each, task in runs.items():
