@@ -268,7 +268,11 @@ def _value(text: str) -> Any:
 def _exists(name: str) -> bool:
     try:
         return Path(name).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # a name that is too long, a zero byte, no home
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # a name that is too long, a zero byte, no home folder
         return False
 
 
@@ -280,5 +284,5 @@ def _file(command: str, name: str) -> Path:
         raise ConfigError(f"{command} has no file name", hint=f"{command} conversation.json")
     try:
         return Path(name if _exists(name) else unquoted(name).replace("\0", "")).expanduser()
-    except RuntimeError as error:  # the home of somebody who is not known
+    except RuntimeError as error:  # the home folder of an unknown user
         raise ConfigError(f"{name} names no file: {error}") from error
