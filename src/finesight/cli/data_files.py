@@ -81,12 +81,12 @@ class ImportOptions:
         ),
     ] = None
 
-    def config(self, **more: str) -> ImportConfig:
-        """Settings of the options that were given, and `more`; raises `ConfigError` if one is wrong."""
+    def config(self, bad_rows: str | None = None) -> ImportConfig:
+        """Settings of the options that were given; raises `ConfigError` if one is wrong."""
         from finesight.config.load import validate
         from finesight.data.formats.config import ImportConfig
 
-        values = {**asdict(self), **more}
+        values = {**asdict(self), "bad_rows": bad_rows}
         given = {name: value for name, value in values.items() if value not in (None, [])}
         return validate(given, ImportConfig, where="the command line")
 
@@ -144,7 +144,7 @@ def import_data(
     as_json: options.AsJson = False,
 ) -> None:
     """Import training data of any known format as shards, which training reads."""
-    config = reading.config(bad_rows=bad_rows)
+    config = reading.config(bad_rows)
     check_writable(out, is_folder=True)
     from finesight.data.importing import import_file
 
