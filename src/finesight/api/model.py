@@ -381,18 +381,17 @@ def open_model(
     So a wrong option or a missing picture is reported before the weights are loaded. `fetch_policy` limits media from
     an address. `adapters` are folders by name.
     """
-    load_weights = partial(
-        load_network,
-        folder,
-        checked_device(device),
-        checked_dtype(dtype),
-        checked_weights(weights),
-        attention,
-        vision_weights=checked_vision_weights(vision_weights),
-    )
     return Model(
         name,
-        load_weights,
+        partial(
+            load_network,
+            folder,
+            checked_device(device),
+            checked_dtype(dtype),
+            checked_weights(weights),
+            attention,
+            vision_weights=checked_vision_weights(vision_weights),
+        ),
         load_processor(folder, fetch_policy),
         read_generation_defaults(folder),
         engine=engine,
