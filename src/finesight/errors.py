@@ -18,8 +18,7 @@
     │  ├─ PromptTooLong               prompt and answer do not fit the context
     │  ├─ QueueFull
     │  ├─ OutOfBlocks
-    │  ├─ DeadlineExceeded
-    │  └─ Cancelled
+    │  └─ DeadlineExceeded
     ├─ ParseError                     the offending span and what was expected
     ├─ DataError
     │  ├─ RecordInvalid
@@ -133,10 +132,6 @@ class OutOfBlocks(EngineError):
 
 class DeadlineExceeded(EngineError):
     """The answer was not finished in the time that its request allows."""
-
-
-class Cancelled(EngineError):
-    """The request was cancelled by its owner."""
 
 
 class ParseError(FinesightError):

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
+from finesight.conversation import Conversation, Reply, Sampling
 
 
 class Responder(Protocol):
@@ -23,22 +23,4 @@ class Scorer(Protocol):
 
     def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """Log-probability of each target token of each conversation."""
-        ...
-
-
-class Embedder(Protocol):
-    """Computes a vector for each conversation, for search by similarity."""
-
-    def embed(
-        self, conversations: Sequence[Conversation], *, pooling: Literal["last", "mean"] = "last"
-    ) -> list[list[float]]:
-        """Vectors of unit length: of the last token's state, or of the mean over all tokens."""
-        ...
-
-
-class Streamer(Protocol):
-    """Streams answers."""
-
-    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
-        """Yield pieces as they are generated; the last event has the complete reply."""
         ...

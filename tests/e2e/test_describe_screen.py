@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 import finesight
 from finesight.apps.accessibility.describe import DescribeOptions
-from finesight.cli import describe_screen
+from finesight.cli.model_choice import ModelChoice
 from finesight.elements import ScreenElement
 from finesight.errors import UnsupportedMedia
 from finesight.geometry import Box
@@ -51,7 +51,7 @@ def screens(tmp_path, monkeypatch):
         has_text = (question.pictures[0][140:160, 20:80] == 0).any()
         return listing(question, AFTER if has_text else BEFORE)
 
-    monkeypatch.setattr(describe_screen, "_responder", lambda choice: Oracle(answer))
+    monkeypatch.setattr(ModelChoice, "opened", lambda choice: Oracle(answer))
     return Oracle(answer)
 
 
@@ -103,7 +103,7 @@ def test_a_phrase_is_found_by_words_and_by_place(finesight, screens):
 def test_a_phrase_that_is_not_found_is_said_beside_what_was_not_read(
     finesight, screens, monkeypatch
 ):
-    monkeypatch.setattr(describe_screen, "_responder", lambda choice: Oracle(lambda question: "?"))
+    monkeypatch.setattr(ModelChoice, "opened", lambda choice: Oracle(lambda question: "?"))
     outcome = finesight("describe-screen", "before.png", "--find", "submit button")
     assert outcome.code == 1
     assert "not read to the end: before.png" in outcome.err

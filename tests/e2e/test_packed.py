@@ -13,7 +13,7 @@ from torch import nn
 import finesight as library
 from finesight.api.network import load_network
 from finesight.cli.eval_answerer import LocalModel
-from finesight.cli.session import ModelChoice
+from finesight.cli.model_choice import ModelChoice
 from finesight.errors import ConfigError
 from finesight.model.packed import PackedLinear, pack_vision
 from tests.conftest import build_tokenizer
@@ -219,7 +219,7 @@ def test_commands_that_answer_have_the_same_options_of_a_local_model(finesight, 
 
 
 def test_options_of_a_local_model_reach_the_engine(tiny_model_folder):
-    choice = ModelChoice(str(tiny_model_folder), "cpu", None, "bf16", 3)
+    choice = ModelChoice(name=str(tiny_model_folder), device="cpu", weights="bf16", draft_tokens=3)
     responder = LocalModel(choice).responder()
     assert responder.responder.options.draft_tokens == 3
     assert "bf16 weights" in responder.name

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from finesight.api.shared import shared_model
+from finesight.api.shared import responder_and_name
 from finesight.apps.agent.gate import Approver, Gate, always, in_time, never
 from finesight.apps.agent.job import run_on
 from finesight.apps.agent.records import AgentOptions, Run, Step
@@ -69,9 +69,7 @@ def agent(
         else in_time(approve, approval_seconds),
         secrets=Secrets(secrets),
     )
-    is_named = isinstance(model, (str, Path))
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
-    name = str(model) if is_named else type(model).__name__
+    responder, name = responder_and_name(model)
     folder = None if trace is None else Path(trace)
     if not isinstance(screen, (str, Path)):
         return run_on(screen, goal, responder, name, settings, gate, folder=folder, on_step=on_step)

@@ -32,7 +32,7 @@ _ID, _REQUEST = "batch_req_", "req_"
 _PIECE_BYTES = 2**20
 
 _SECONDS_BETWEEN_SYNCS = 1.0
-"""Written lines survive the end of the process at once, and a power failure after this time."""
+"""A written line is kept if the process ends; it is kept in a power failure after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from finesight.api.shared import shared_model
+from finesight.api.shared import paths_of, responder_and_name
 from finesight.apps.classify.classify import ClassifyOptions, ScoringResponder
 from finesight.apps.classify.files import classify_files, threshold_from
 from finesight.apps.classify.records import PacketResult
@@ -49,13 +49,9 @@ def classify(
         labels=kinds, threshold=threshold, min_pixels=min_pixels, max_pixels=max_pixels
     )
     asked.check()
-    paths = [files] if isinstance(files, (str, Path)) else files
-    addresses = find_pages([Path(path) for path in paths], pages)
-    is_named = isinstance(model, (str, Path))
-    scorer = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    addresses = find_pages(paths_of(files), pages)
+    scorer, name = responder_and_name(model)
     if examples:
         known = [(Path(path), label) for path, label in examples]
         asked = replace(asked, threshold=threshold_from(known, scorer, asked)[0])
-    return classify_files(
-        addresses, scorer, asked, name=str(model) if is_named else type(model).__name__
-    )
+    return classify_files(addresses, scorer, asked, name=name)

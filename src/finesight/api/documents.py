@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from finesight.api.shared import shared_model
+from finesight.api.shared import paths_of, responder_and_name
 from finesight.apps.document.job import Job, read_pages, route_for
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
@@ -61,16 +61,10 @@ def read(
         raise ConfigError(f"order is {shown(order)}", hint='it is "model" or "geometry"')
     if upright not in ("auto", "off"):
         raise ConfigError(f"upright is {shown(upright)}", hint='it is "auto" or "off"')
-    paths = [files] if isinstance(files, (str, Path)) else files
-    addresses = find_pages([Path(path) for path in paths], pages)
-    is_named = isinstance(model, (str, Path))
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
-    name = str(model) if is_named else type(model).__name__
-    asked, folder = (
-        replace(options or ReadOptions(), upright=upright == "auto"),
-        None if out is None else Path(out),
-    )
-    job = Job(addresses, asked, name, dpi=dpi, folder=folder)
+    addresses = find_pages(paths_of(files), pages)
+    responder, name = responder_and_name(model)
+    asked = replace(options or ReadOptions(), upright=upright == "auto")
+    job = Job(addresses, asked, name, dpi=dpi, folder=None if out is None else Path(out))
     chosen = route_for(job, responder) if route == "auto" else route
     job = replace(job, options=replace(asked, route=chosen))
     job.check()

@@ -128,6 +128,6 @@ def _shape(
 
 
 def _said(*parts: object) -> Conversation:
-    """A question of some parts, and the answer that stands last."""
+    """A question and its answer, which is the last of the parts."""
     *asked, answer = parts
     return Conversation((Message("user", tuple(asked)), Message("assistant", (TextPart(answer),))))  # type: ignore[arg-type]  # parts of a message

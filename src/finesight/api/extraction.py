@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from finesight.api.documents import read
-from finesight.api.shared import shared_model
+from finesight.api.shared import paths_of, responder_and_name
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
 from finesight.apps.document.records import Document, Route
@@ -59,13 +59,11 @@ def extract(
     """
     own = load_schema(schema)
     check_schema(own)
-    paths = [files] if isinstance(files, (str, Path)) else files
     known = document or read(
-        paths, model=model, pages=pages, route=route, options=read_options, dpi=dpi, out=out
+        files, model=model, pages=pages, route=route, options=read_options, dpi=dpi, out=out
     )
-    addresses = find_pages([Path(path) for path in paths], pages)
-    is_named = isinstance(model, (str, Path))
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    addresses = find_pages(paths_of(files), pages)
+    responder, name = responder_and_name(model)
     asked = options or ExtractOptions()
     folder = None if out is None or document is not None else Path(out)
     return extract_pages(
@@ -73,6 +71,6 @@ def extract(
         own,
         responder,
         asked,
-        model=str(model) if is_named else type(model).__name__,
+        model=name,
         store=page_answers(folder, own, asked),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, overload
 import numpy as np
 
 from finesight.api.model import Model
-from finesight.api.shared import shared_model
+from finesight.api.shared import responder_and_name, shared_model
 from finesight.api.sources import media_parts
 from finesight.apps.grounding.detect import Search, search_within
 from finesight.apps.grounding.findings import Inspected
@@ -101,7 +101,7 @@ def locate(
         return plain.locate(str(phrase), image, as_=as_, all_=all_, **options)
     if image is None:
         raise ConfigError("there is no picture to search", hint='locate("person", "crowd.jpg")')
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    responder, _ = responder_and_name(model)
     tokens = options.pop("max_new_tokens", None)
     least, most = options.pop("min_pixels", None), options.pop("max_pixels", None)
     if options:
@@ -151,7 +151,7 @@ def inspect(
     """
     if not isinstance(inspection, Inspection):
         inspection = read_inspection(inspection, overrides=overrides)
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    responder, _ = responder_and_name(model)
     if reference is not None and not inspection.needs_reference:
         raise ConfigError(
             f"reference has no effect: no check of {inspection.title!r} compares",

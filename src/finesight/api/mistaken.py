@@ -75,7 +75,7 @@ def name_mistake(name: str) -> ConfigError | None:
 
 
 def _quantised_mistake(name: str, kind: str) -> ConfigError | None:
-    """The error for a quantised copy; None if it is one that is loaded, with its owner."""
+    """The error for a quantised copy; None if its format is loaded and the name includes an owner."""
     release = _release_inside(name)
     if kind.lower() == "gguf":
         return ConfigError(

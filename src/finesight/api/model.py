@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -368,8 +368,8 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
-    weights: GpuWeights | None = None,
-    vision_weights: VisionWeights | None = None,
+    weights: str | None = None,
+    vision_weights: str | None = None,
     attention: str = "sdpa",
     adapters: Mapping[str, Path] = MappingProxyType({}),
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
@@ -383,7 +383,8 @@ def open_model(
     """
     return Model(
         name,
-        lambda: load_network(
+        partial(
+            load_network,
             folder,
             checked_device(device),
             checked_dtype(dtype),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from finesight.api.documents import read
-from finesight.api.shared import shared_model
+from finesight.api.shared import responder_and_name
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.records import Route
 from finesight.apps.extract.ask import ExtractOptions
@@ -63,12 +63,12 @@ def review(
         playbook = load_rules(Path(rules))
     else:
         playbook = rules if isinstance(rules, Playbook) else Playbook("rules", tuple(rules))
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    responder, name = responder_and_name(model)
     return review_with(
         Path(file),
         playbook,
         responder,
-        name=str(model) if isinstance(model, (str, Path)) else type(model).__name__,
+        name=name,
         against=None if against is None else Path(against),
         pages=pages,
         route=route,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finesight.api.shared import shared_model
+from finesight.api.shared import responder_and_name
 from finesight.apps.accessibility.describe import DescribeOptions, describe
 from finesight.apps.accessibility.records import ScreenDescription
 from finesight.errors import ConfigError, UnsupportedMedia
@@ -51,8 +51,6 @@ def describe_screen(
             hint=f"page=0 to page={count - 1} says which",
         )
     pixels = np.asarray(load_image(screenshot, page=page).convert("RGB"))
-    is_named = isinstance(model, (str, Path))
-    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    responder, name = responder_and_name(model)
     source = Path(screenshot).name if isinstance(screenshot, (str, Path)) else "screenshot"
-    name = str(model) if is_named else type(model).__name__
     return describe(pixels, responder, source=source, model=name, options=settings)

@@ -20,7 +20,7 @@ _RECEIPT = "assembled.json"
 
 
 def cached_folder(folder: Path, make: Callable[[], None]) -> Path:
-    """The folder, made if it is not whole; one process at a time makes it.
+    """The folder, made if it is missing or incomplete; one process at a time makes it.
 
     Args:
         folder: in a cache.

@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli import agent_gate as gating
 from finesight.cli import agent_traces as traces
 from finesight.cli import options, screens
-from finesight.cli.errors import INTERRUPTED, reported
+from finesight.cli.command import command
+from finesight.cli.errors import INTERRUPTED
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable, print_json
-from finesight.cli.session import ModelChoice
 from finesight.errors import AppError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,42 +48,6 @@ TraceFolder = Annotated[
     ),
 ]
 Report = Annotated[Path | None, typer.Option(help="HTML page of all steps.", metavar="FILE")]
-MannerOption = Annotated[
-    MannerName, typer.Option("--manner", help="How earlier steps are written in the prompt.")
-]
-Instructions = Annotated[
-    list[str] | None,
-    typer.Option("--instruction", help="A step in words, for --manner low. Repeatable."),
-]
-Functions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--function",
-        help="Function offered beside the official tool: answer, ask_user, note or open_url. Repeatable.",
-        metavar="NAME",
-    ),
-]
-Expect = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="What has to be true at the end: url:REGEX, text:TEXT, state:ROLE/NAME/STATE, file:PATH or"
-        " js:EXPRESSION. Repeatable.",
-        metavar="KIND:VALUE",
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Propose the first step, do nothing.")]
-Hints = Annotated[
-    bool,
-    typer.Option(
-        "--hints/--no-hints",
-        help="Tell the model what had no effect, was refused, or looks like an order.",
-    ),
-]
-Judge = Annotated[
-    bool, typer.Option("--judge/--no-judge", help="Without --expect, ask if the task is done.")
-]
-Steps = Annotated[int, typer.Option(min=1, help="Most steps.")]
-Seconds = Annotated[float, typer.Option(min=1, help="Most seconds.")]
 Replay = Annotated[
     Path | None,
     typer.Option(
@@ -98,6 +61,51 @@ Macro = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Options of a run with a model."""
+
+    manner: Annotated[
+        MannerName, typer.Option(help="How earlier steps are written in the prompt.")
+    ] = MannerName.COOKBOOK
+    instruction: Annotated[
+        list[str] | None, typer.Option(help="A step in words, for --manner low. Repeatable.")
+    ] = None
+    function: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Function offered beside the official tool: answer, ask_user, note or open_url. Repeatable.",
+            metavar="NAME",
+        ),
+    ] = None
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What has to be true at the end: url:REGEX, text:TEXT, state:ROLE/NAME/STATE, file:PATH or"
+            " js:EXPRESSION. Repeatable.",
+            metavar="KIND:VALUE",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Propose the first step, do nothing.")
+    ] = False
+    hints: Annotated[
+        bool,
+        typer.Option(
+            "--hints/--no-hints",
+            help="Tell the model what had no effect, was refused, or looks like an order.",
+        ),
+    ] = True
+    judge: Annotated[
+        bool, typer.Option("--judge/--no-judge", help="Without --expect, ask if the task is done.")
+    ] = True
+    steps: Annotated[int, typer.Option(min=1, help="Most steps.")] = 20
+    seconds: Annotated[float, typer.Option(min=1, help="Most seconds.")] = 900.0
+    min_pixels: options.MinPixels = None
+    max_pixels: options.MaxPixels = None
+    max_new_tokens: options.MaxNewTokens = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class _Where:
     """The screen, and the files of a run."""
@@ -106,54 +114,33 @@ class _Where:
     trace: Path | None
     report: Path | None
 
+    def check(self) -> None:
+        """Raise `ConfigError` if a file cannot be written, or the options do not choose one screen."""
+        if self.trace is not None:
+            check_writable(self.trace, is_folder=True)
+        if self.report is not None:
+            check_report(self.report)
+        self.screen.check()
 
+
+@command
 def agent(
+    context: typer.Context,
     goal: Goal = "",
     *,
-    browser: screens.BrowserPage = None,
-    allow_origin: screens.Origins = None,
-    desktop: screens.Desktop = None,
-    display: screens.DisplayName = None,
-    network: screens.Network = False,
-    phone: screens.PhoneName = None,
-    app: screens.Apps = None,
-    window: screens.Window = "1280x800",
-    scale: screens.Scale = 1.0,
+    screen: screens.ScreenChoice,
     trace: TraceFolder = None,
     report: Report = None,
-    manner: MannerOption = MannerName.COOKBOOK,
-    instruction: Instructions = None,
-    function: Functions = None,
-    expect: Expect = None,
+    asked: RunOptions,
     approve: gating.Approve = "never",
     approval_seconds: gating.ApprovalSeconds = None,
     secret: gating.SecretNames = None,
     gate: gating.GateOption = gating.GateMode.ENFORCE,
-    dry_run: DryRun = False,
-    hints: Hints = True,
-    judge: Judge = True,
-    steps: Steps = 20,
-    seconds: Seconds = 900.0,
     replay: Replay = None,
     macro: Macro = None,
-    compare: traces.Compare = None,
-    export: traces.Export = None,
-    out: traces.Out = None,
-    all_steps: traces.AllSteps = False,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    offline: traces.TraceOptions,
+    model: DraftingModel,
     as_json: options.AsJson = False,
-    min_pixels: options.MinPixels = None,
-    max_pixels: options.MaxPixels = None,
-    max_new_tokens: options.MaxNewTokens = 1024,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Work on a screen until a task is done.
 
@@ -163,86 +150,84 @@ def agent(
     model failed; 130: interrupted. A file STOP in the trace folder ends the run. --compare and --export work on
     traces, without a task and a screen.
     """
-    with reported(debug=debug):
-        _work(locals())
-
-
-_DEFAULTS = {each.name: each.default for each in signature(agent).parameters.values()}
-
-
-def _work(given: Mapping[str, Any]) -> None:
-    """Do what the command's variables say."""
-    choice = ModelChoice.of(given)
-    if traces.is_offline(given, _DEFAULTS):
-        traces.work(given, lambda: _responder(choice))
+    if traces.is_offline(context, offline):
+        _work_on_traces(offline, model, asked, as_json=as_json)
         return
-    where, settings = _where(given), _settings(given)
-    gate = gating.gate_of(
-        given["approve"],
-        given["approval_seconds"],
-        given["secret"] or [],
-        where.trace,
-        mode=given["gate"],
-    )
-    replay: Path | None = given["replay"]
-    if given["macro"] is not None:
-        run = _macro(given["macro"], where, gate)
+    where = _Where(screen, trace, report)
+    where.check()
+    settings = _settings(goal, asked, replay, macro)
+    blocks = gating.gate_of(approve, approval_seconds, secret or [], trace, mode=gate)
+    if macro is not None:
+        run = _macro(macro, where, blocks)
     else:
-        run = _run(given["goal"], choice, where, settings, gate, replay)
-    _show(run, given["model"] if given["as_json"] else None, where, replay)
+        run = _run(goal, model, where, settings, blocks, replay)
+    _show(run, model.name if as_json else None, where, replay)
 
 
-def _settings(given: Mapping[str, Any]) -> AgentOptions:
-    """Settings of the run, from the command's variables."""
+def _work_on_traces(
+    offline: traces.TraceOptions, model: DraftingModel, asked: RunOptions, *, as_json: bool
+) -> None:
+    if offline.compare is None:
+        traces.export(offline, as_json=as_json)
+        return
+    traces.compare(
+        offline.compare,
+        model,
+        min_pixels=asked.min_pixels,
+        max_pixels=asked.max_pixels,
+        max_new_tokens=asked.max_new_tokens,
+        as_json=as_json,
+    )
+
+
+def _settings(
+    goal: str, asked: RunOptions, replay: Path | None, macro: Path | None
+) -> AgentOptions:
+    """Settings of the run; raises `ConfigError` for an option that is wrong or has no effect."""
     from finesight.apps.agent.records import AgentOptions, Expectation
 
-    if not given["goal"] and given["macro"] is None:
+    if not goal and macro is None:
         raise ConfigError("there is no task", hint="give it in words as the first argument")
-    if given["macro"] is not None:
-        _check_macro(given)
+    if macro is not None:
+        _check_macro(goal, asked, replay)
     settings = AgentOptions(
-        manner=given["manner"].value,
-        extras=tuple(given["function"] or ()),
-        instructions=tuple(given["instruction"] or ()),
-        hints=given["hints"],
-        dry_run=given["dry_run"],
-        most_steps=given["steps"],
-        most_seconds=given["seconds"],
-        expectations=tuple(Expectation.read(each) for each in given["expect"] or ()),
-        judges=given["judge"] and given["replay"] is None,
-        min_pixels=given["min_pixels"],
-        max_pixels=given["max_pixels"],
-        max_new_tokens=given["max_new_tokens"] or 1024,
+        manner=asked.manner.value,
+        extras=tuple(asked.function or ()),
+        instructions=tuple(asked.instruction or ()),
+        hints=asked.hints,
+        dry_run=asked.dry_run,
+        most_steps=asked.steps,
+        most_seconds=asked.seconds,
+        expectations=tuple(Expectation.read(each) for each in asked.expect or ()),
+        judges=asked.judge and replay is None,
+        min_pixels=asked.min_pixels,
+        max_pixels=asked.max_pixels,
+        max_new_tokens=asked.max_new_tokens or 1024,
     )
     settings.check()
     return settings
 
 
-def _check_macro(given: Mapping[str, Any]) -> None:
+def _check_macro(goal: str, asked: RunOptions, replay: Path | None) -> None:
     """Raise if an option is given that a macro, which performs recorded acts without a model, does not use."""
-    asked = ("goal", "instruction", "function", "expect", "dry_run", "replay")
-    names = {"goal": "the task", "dry_run": "--dry-run"}
-    unused = [names.get(each, f"--{each}") for each in asked if given[each]]
-    if unused:
+    given = {
+        "the task": goal,
+        "--instruction": asked.instruction,
+        "--function": asked.function,
+        "--expect": asked.expect,
+        "--dry-run": asked.dry_run,
+        "--replay": replay,
+    }
+    if unused := [name for name, value in given.items() if value]:
         raise ConfigError(
             f"{' and '.join(unused)} would have no effect with --macro",
             hint="leave them out; --replay TRACE uses the recorded answers and takes a task",
         )
 
 
-def _where(given: Mapping[str, Any]) -> _Where:
-    """Screen and files of the run, from the command's variables."""
-    trace, report = given["trace"], given["report"]
-    if trace is not None:
-        check_writable(trace, is_folder=True)
-    if report is not None:
-        check_report(report)
-    return _Where(screens.ScreenChoice.of(given), trace, report)
-
-
 def _run(
     goal: str,
-    choice: ModelChoice,
+    model: DraftingModel,
     where: _Where,
     settings: AgentOptions,
     gate: Gate,
@@ -257,8 +242,8 @@ def _run(
         where.screen.opened()
     ) as screen:  # first: a page that does not open costs no loading
         check_scripts(settings.expectations, screen)
-        responder = recorded or _responder(choice)
-        name = choice.name if replay is None else f"replay of {replay.name}"
+        responder = recorded or model.opened()
+        name = model.name if replay is None else f"replay of {replay.name}"
         return run_on(
             screen,
             goal,
@@ -288,12 +273,6 @@ def _recorded(replay: Path) -> Responder:
     from finesight.apps.agent.replay import Recorded, read_trace
 
     return Recorded(read_trace(replay)[1])
-
-
-def _responder(choice: ModelChoice) -> Responder:
-    from finesight.cli.batch import opened
-
-    return opened(choice, 1, deterministic=False)
 
 
 def _note(step: Step) -> None:

@@ -4,118 +4,112 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable, print_json
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.apps.agent.compare import ComparedStep
-    from finesight.responder import Responder
 
-Compare = Annotated[
-    Path | None,
-    typer.Option(
-        help="Ask the model for each step on the recorded screens of this trace; print how many are the same.",
-        metavar="TRACE",
-    ),
-]
-Export = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Write the steps of this trace as training data to --out, only those of runs that were verified as done."
-        " Repeatable.",
-        metavar="TRACE",
-    ),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="With --export: folder for rows.jsonl and screens.", metavar="DIR"),
-]
-AllSteps = Annotated[
-    bool,
-    typer.Option(
-        "--all-steps", help="With --export: also steps of other runs, and those without effect."
-    ),
-]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """Options of the work on traces."""
+
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ask the model for each step on the recorded screens of this trace; print how many are the same.",
+            metavar="TRACE",
+        ),
+    ] = None
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the steps of this trace as training data to --out, only those of runs that were verified as"
+            " done. Repeatable.",
+            metavar="TRACE",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --export: folder for rows.jsonl and screens.", metavar="DIR"),
+    ] = None
+    all_steps: Annotated[
+        bool,
+        typer.Option(
+            "--all-steps",
+            help="With --export: also steps of other runs, and those without effect.",
+        ),
+    ] = False
+
 
 _COMMON = frozenset({"as_json", "debug"})
-_MODEL = frozenset(
-    {
-        *("model", "mmproj", "adapters", "min_pixels", "max_pixels", "max_new_tokens"),
-        *("device", "dtype", "weights", "vision_weights", "draft_tokens", "threads"),
-    }
-)
+_MODEL = frozenset({each.name for each in fields(DraftingModel)} | {"threads"})
 _USED = {
-    "compare": _COMMON | _MODEL | {"compare"},
+    "compare": _COMMON | _MODEL | {"compare", "min_pixels", "max_pixels", "max_new_tokens"},
     "export": _COMMON | {"export", "out", "all_steps"},
 }
-"""What each way to work on traces uses; all other options are those of a run."""
+"""Parameters that each way to work on traces uses; all others are those of a run."""
 
 
-def is_offline(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+def is_offline(context: typer.Context, given: TraceOptions) -> bool:
     """Whether the command works on traces alone.
-
-    Args:
-        given: the command's variables.
-        defaults: their values if nothing is given.
 
     Raises:
         ConfigError: an option is missing, or would have no effect.
     """
-    changed = [each for each in given if given[each] and given[each] != defaults[each]]
-    mode = next((each for each in _USED if given[each]), None)
+    values = context.params
+    changed = {
+        each.name or "": each.opts[0] if each.param_type_name == "option" else "the task"
+        for each in context.command.params
+        if (value := values.get(each.name or "")) and value != each.default
+    }
+    mode = "compare" if given.compare else "export" if given.export else None
     if mode is None:
-        if unused := [each for each in changed if each in ("out", "all_steps")]:
-            raise ConfigError(f"{_name(unused[0])} has no effect without --export", hint="leave it out")  # fmt: skip
+        if unused := [changed[each] for each in ("out", "all_steps") if each in changed]:
+            raise ConfigError(f"{unused[0]} has no effect without --export", hint="leave it out")
         return False
-    if unused := [_name(each) for each in changed if each not in _USED[mode]]:
+    if unused := [option for name, option in changed.items() if name not in _USED[mode]]:
         raise ConfigError(
             f"{' and '.join(unused)} would have no effect with --{mode}",
             hint="leave it out: no screen is used, and settings are those of the trace",
         )
-    if mode == "export" and given["out"] is None:
+    if mode == "export" and given.out is None:
         raise ConfigError("--export needs a folder", hint="give it with --out DIR")
     return True
 
 
-def _name(variable: str) -> str:
-    """The option of a variable."""
-    return "the task" if variable == "goal" else f"--{variable.replace('_', '-')}"
-
-
-def work(given: Mapping[str, Any], responder: Callable[[], Responder]) -> None:
-    """Compare or export.
-
-    Args:
-        given: the command's variables.
-        responder: loads the model.
-    """
-    if given["compare"] is not None:
-        _compare(given, responder)
-    else:
-        _export(given)
-
-
-def _compare(given: Mapping[str, Any], responder: Callable[[], Responder]) -> None:
-    from finesight.apps.agent.compare import compare
+def compare(
+    trace: Path,
+    model: DraftingModel,
+    *,
+    min_pixels: int | None,
+    max_pixels: int | None,
+    max_new_tokens: int | None,
+    as_json: bool,
+) -> None:
+    """Ask a model for each step of a trace, and print how many steps are the same."""
+    from finesight.apps.agent.compare import compare as compare_steps
     from finesight.apps.agent.replay import read_trace
 
-    read_trace(given["compare"])  # first: without a trace no model is loaded
-    found = compare(
-        given["compare"],
-        responder(),
-        min_pixels=given["min_pixels"],
-        max_pixels=given["max_pixels"],
-        max_new_tokens=given["max_new_tokens"],
+    read_trace(trace)  # first: without a trace no model is loaded
+    found = compare_steps(
+        trace,
+        model.opened(),
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+        max_new_tokens=max_new_tokens,
         on_step=_note,
     ).to_dict()
-    if given["as_json"]:
-        print_json({**found, "trace": str(given["compare"]), "model": given["model"]})
+    if as_json:
+        print_json({**found, "trace": str(trace), "model": model.name})
         return
     total, left = found["num_compared"], found["num_not_compared"]
     sys.stdout.write(
@@ -130,13 +124,16 @@ def _note(step: ComparedStep) -> None:
     sys.stderr.write(f"step {step.n}: {said}\n")
 
 
-def _export(given: Mapping[str, Any]) -> None:
+def export(given: TraceOptions, *, as_json: bool) -> None:
+    """Write the steps of traces as training data, and print their number."""
     from finesight.apps.agent.export import export_traces
 
-    out: Path = given["out"]
+    out = given.out
+    assert given.export is not None  # see `is_offline`
+    assert out is not None
     check_writable(out, is_folder=True)
-    rows, left_out = export_traces(given["export"], out, all_steps=given["all_steps"])
-    if given["as_json"]:
+    rows, left_out = export_traces(given.export, out, all_steps=given.all_steps)
+    if as_json:
         print_json({"rows": rows, "left_out": dict(left_out), "files": [str(out / "rows.jsonl")]})
         return
     sys.stdout.write(f"{rows} steps written to {out / 'rows.jsonl'}\n")

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
-from finesight.cli.imports import import_torch
+from finesight.cli.command import command
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable, print_json
-from finesight.cli.progress import ItemProgress, StageProgress
-from finesight.cli.session import ModelChoice
+from finesight.cli.progress import ItemProgress
 from finesight.errors import ConfigError, FinesightError
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from finesight.api.model import Model
 
 
+@command
 def batch(
     source: Annotated[
         Path,
@@ -36,9 +36,7 @@ def batch(
         Path, typer.Argument(metavar="OUTPUT", help="JSON lines, one per item as it finishes.")
     ],
     *,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     served_model_name: Annotated[
         str | None,
         typer.Option(
@@ -52,11 +50,6 @@ def batch(
         bool, typer.Option("--retry-errors", help="Ask items again that failed in an earlier run.")
     ] = False,
     as_json: options.AsJson = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
     deterministic: Annotated[
         bool,
         typer.Option(
@@ -64,36 +57,32 @@ def batch(
             help="Give each item the same answer whatever is computed beside it; slower.",
         ),
     ] = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
 
     Items that the output already contains are not asked again. The exit code is 1 if an item has an error. An adapter
     answers the items that have its name as their model.
     """
-    with reported(debug=debug):
-        _check_input(source)
-        check_writable(target, is_folder=False)
-        # Both files are checked before the model is opened.
-        names = [served_model_name] if served_model_name else [model, Path(model).name]
-        choice = ModelChoice.of(locals())
-        with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
-            loaded = opened(choice, concurrency, deterministic=deterministic)
-            counts, seconds = _run(checked, loaded)
-        if as_json:
-            print_json({**asdict(counts), "seconds": seconds, "model": model})
-        _raise_if_failed(counts, target)
+    _check_input(source)
+    check_writable(target, is_folder=False)
+    # Both files are checked before the model is opened.
+    names = [served_model_name] if served_model_name else [model.name, Path(model.name).name]
+    with _checked(source, target, names, model, retry_errors=retry_errors) as checked:
+        loaded = model.opened(concurrency, deterministic=deterministic)
+        counts, seconds = _run(checked, loaded)
+    if as_json:
+        print_json({**asdict(counts), "seconds": seconds, "model": model.name})
+    _raise_if_failed(counts, target)
 
 
 def _checked(
-    source: Path, target: Path, names: list[str], choice: ModelChoice, *, retry_errors: bool
+    source: Path, target: Path, names: list[str], model: DraftingModel, *, retry_errors: bool
 ) -> Batch:
     """The batch, whose files were checked."""
     from finesight.api.adapters import adapter_folders
     from finesight.api.batch import Batch
 
-    adapters = adapter_folders(choice.adapters)
+    adapters = adapter_folders(model.adapters)
     return Batch(source, target, names=names, adapters=adapters, retry_errors=retry_errors)
 
 
@@ -110,42 +99,6 @@ def _check_input(source: Path) -> None:
         raise FinesightError(f"{source} does not exist", hint="give a file of JSON lines")
     if not source.is_file():
         raise ConfigError(f"{source} is not a regular file", hint="give a file of JSON lines")
-
-
-def opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
-    """A model for several questions at once, which shows progress while its weights are loaded."""
-    import_torch()
-    from finesight.api.adapters import adapter_folders
-    from finesight.api.checkpoints import find_checkpoint
-    from finesight.api.model import open_model
-    from finesight.api.network import checked_vision_weights, checked_weights
-    from finesight.engine.options import EngineOptions
-
-    progress = StageProgress()
-
-    def on_stage(stage: str, done: int, total: int) -> None:
-        if stage == "load":  # later stages are those of single items
-            progress(stage, done, total)
-            if done == total:
-                progress.close()
-
-    folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
-    return open_model(
-        choice.name,
-        folder,
-        device=choice.device,
-        dtype=choice.dtype,
-        weights=checked_weights(choice.weights),
-        adapters=adapter_folders(choice.adapters),
-        vision_weights=checked_vision_weights(choice.vision_weights),
-        engine=EngineOptions(
-            max_sequences=concurrency,
-            max_step_tokens=max(2048, concurrency),
-            draft_tokens=choice.draft_tokens,
-            deterministic=deterministic,
-        ),
-        on_stage=on_stage,
-    )
 
 
 def _run(checked: Batch, model: Model) -> tuple[Counts, float]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import light_command
 from finesight.errors import ConfigError
 from finesight.inputs import shown_bytes
 
@@ -26,22 +25,23 @@ app = typer.Typer(
 
 
 @app.command(name="list")
-def show(*, debug: options.Debug = False) -> None:
+@light_command
+def show() -> None:
     """List what is kept: kind, size, date and name of each.
 
     The kinds are gguf, packed, small, kernels, download (from Hugging Face) and unfinished.
     """
-    with reported(debug=debug):
-        from finesight.checkpoints.kept import cache_folder, kept_files
+    from finesight.checkpoints.kept import cache_folder, kept_files
 
-        entries = kept_files()
-        for entry in entries:
-            typer.echo(_line(entry))
-        total = shown_bytes(sum(entry.num_bytes for entry in entries))
-        typer.echo(f"{len(entries)} entries, {total}; the cache is {cache_folder()}", err=True)
+    entries = kept_files()
+    for entry in entries:
+        typer.echo(_line(entry))
+    total = shown_bytes(sum(entry.num_bytes for entry in entries))
+    typer.echo(f"{len(entries)} entries, {total}; the cache is {cache_folder()}", err=True)
 
 
 @app.command()
+@light_command
 def clear(
     names: Annotated[
         list[str] | None,
@@ -57,23 +57,21 @@ def clear(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be removed.")
     ] = False,
-    debug: options.Debug = False,
 ) -> None:
     """Remove from the cache what is named; it is made or downloaded again when it is needed.
 
     Downloads are in the cache of Hugging Face, which other programs may use, too.
     """
-    with reported(debug=debug):
-        from finesight.checkpoints.kept import kept_files, remove
+    from finesight.checkpoints.kept import kept_files, remove
 
-        chosen = _chosen(kept_files(), names or [], kind or [], everything=everything)
-        for entry in chosen:
-            if not dry_run:
-                remove(entry)
-            typer.echo(_line(entry))
-        total = shown_bytes(sum(entry.num_bytes for entry in chosen))
-        done = "would be removed" if dry_run else "removed"
-        typer.echo(f"{len(chosen)} entries, {total}, {done}", err=True)
+    chosen = _chosen(kept_files(), names or [], kind or [], everything=everything)
+    for entry in chosen:
+        if not dry_run:
+            remove(entry)
+        typer.echo(_line(entry))
+    total = shown_bytes(sum(entry.num_bytes for entry in chosen))
+    done = "would be removed" if dry_run else "removed"
+    typer.echo(f"{len(chosen)} entries, {total}, {done}", err=True)
 
 
 def _line(entry: Kept) -> str:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.names import did_you_mean
-from finesight.cli.session import ModelChoice, Session
+from finesight.cli.session import Session
 from finesight.conversation import Message, Part, TextPart
 from finesight.errors import ConfigError, FinesightError, PromptTooLong
 
@@ -34,35 +35,11 @@ _NOT_SET = ("system", "tools", "logprobs")
 """Options that /set does not change: /system does, or the conversation has none."""
 
 
+@command
 def chat(
     *,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
-    fps: options.Fps = None,
-    nframes: options.NumFrames = None,
-    min_pixels: options.MinPixels = None,
-    max_pixels: options.MaxPixels = None,
-    fit_tokens: options.Fit = None,
-    add_vision_id: options.NumberMedia = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    presence_penalty: options.PresencePenalty = None,
-    frequency_penalty: options.FrequencyPenalty = None,
-    stop: options.Stop = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
+    model: DraftingModel,
+    asked: options.QuestionOptions,
 ) -> None:
     """Talk about pictures, videos and PDFs in the terminal.
 
@@ -70,18 +47,15 @@ def chat(
     path of a file that is dropped on them. /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends. Without a
     terminal, each line of standard input is a turn.
     """
-    with reported(debug=debug):
-        given = options.given(locals())
-        is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice.of(locals())
-        session = Session(choice, given, streams=True)
-        talk = Chat(session, is_interactive=is_interactive)
-        if is_interactive:
-            session.load()
-            sys.stderr.write(f"{model}; /help lists the commands, Ctrl-D ends\n")
-        talk.run(_typed() if is_interactive else iter(sys.stdin or ()))
-        if talk.has_failed and not is_interactive:
-            raise typer.Exit(1)
+    is_interactive = sys.stdin is not None and sys.stdin.isatty()
+    session = Session(model, options.given(asdict(asked)), streams=True)
+    talk = Chat(session, is_interactive=is_interactive)
+    if is_interactive:
+        session.load()
+        sys.stderr.write(f"{model.name}; /help lists the commands, Ctrl-D ends\n")
+    talk.run(_typed() if is_interactive else iter(sys.stdin or ()))
+    if talk.has_failed and not is_interactive:
+        raise typer.Exit(1)
 
 
 def _typed() -> Iterator[str]:
@@ -294,7 +268,11 @@ def _value(text: str) -> Any:
 def _exists(name: str) -> bool:
     try:
         return Path(name).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # a name that is too long, a zero byte, no home
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # a name that is too long, a zero byte, no home folder
         return False
 
 
@@ -306,5 +284,5 @@ def _file(command: str, name: str) -> Path:
         raise ConfigError(f"{command} has no file name", hint=f"{command} conversation.json")
     try:
         return Path(name if _exists(name) else unquoted(name).replace("\0", "")).expanduser()
-    except RuntimeError as error:  # the home of somebody who is not known
+    except RuntimeError as error:  # the home folder of an unknown user
         raise ConfigError(f"{name} names no file: {error}") from error

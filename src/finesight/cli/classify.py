@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.output import check_report, print_json
 from finesight.cli.read import Files, Pages
-from finesight.cli.session import ModelChoice
 from finesight.errors import AppError, ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ Examples = Annotated[
 ]
 
 
+@command
 def classify(
     files: Files,
     *,
@@ -51,59 +52,47 @@ def classify(
     pages: Pages = None,
     threshold: Threshold = None,
     examples: Examples = None,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: ModelChoice,
     as_json: options.AsJson = False,
     report: options.Report = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Say of which kind pages are, and split packets into documents.
 
     Prints one line per document: file, pages, kind and its share. A page of none of the kinds is other. Every file is
     a packet of its own. The exit code is 1 if a page could not be asked about.
     """
-    with reported(debug=debug):
-        _check(report, examples, threshold)
-        from finesight.apps.classify.classify import ClassifyOptions
-        from finesight.apps.classify.files import classify_files, read_examples, threshold_from
-        from finesight.apps.document.pages import find_pages
-        from finesight.cli.batch import opened
+    _check(report, examples, threshold)
+    from finesight.apps.classify.classify import ClassifyOptions
+    from finesight.apps.classify.files import classify_files, read_examples, threshold_from
+    from finesight.apps.document.pages import find_pages
 
-        kinds = {
-            name.strip(): text.strip() for name, _, text in (one.partition("=") for one in labels)
-        }
-        asked = ClassifyOptions(
-            labels=kinds,
-            threshold=0.5 if threshold is None else threshold,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
+    kinds = {name.strip(): text.strip() for name, _, text in (one.partition("=") for one in labels)}
+    asked = ClassifyOptions(
+        labels=kinds,
+        threshold=0.5 if threshold is None else threshold,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    asked.check()
+    known = read_examples(examples) if examples is not None else []
+    addresses = find_pages(files, pages)
+    scorer = model.opened()
+    if known:
+        fitted, num_wrong = threshold_from(known, scorer, asked)
+        asked = replace(asked, threshold=fitted)
+        sys.stderr.write(
+            f"the threshold that fits {len(known)} examples best is {fitted:.3f}; "
+            f"with it, {num_wrong} of them are wrong\n"
         )
-        asked.check()
-        known = read_examples(examples) if examples is not None else []
-        addresses = find_pages(files, pages)
-        scorer = opened(ModelChoice.of(locals()), 1, deterministic=False)
-        if known:
-            fitted, num_wrong = threshold_from(known, scorer, asked)
-            asked = replace(asked, threshold=fitted)
-            sys.stderr.write(
-                f"the threshold that fits {len(known)} examples best is {fitted:.3f}; "
-                f"with it, {num_wrong} of them are wrong\n"
-            )
-        packet = classify_files(addresses, scorer, asked, name=model)
-        if report is not None:
-            from finesight.apps.classify.report import write_classify_report
+    packet = classify_files(addresses, scorer, asked, name=model.name)
+    if report is not None:
+        from finesight.apps.classify.report import write_classify_report
 
-            write_classify_report(report, packet, addresses)
-            sys.stderr.write(f"wrote {report}\n")
-        _show(packet, as_json=as_json)
+        write_classify_report(report, packet, addresses)
+        sys.stderr.write(f"wrote {report}\n")
+    _show(packet, as_json=as_json)
 
 
 def _check(report: Path | None, examples: Path | None, threshold: float | None) -> None:

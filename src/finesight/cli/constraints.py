@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,28 +38,34 @@ def _content(name: str, expected: str) -> str:
     raise typer.BadParameter(f"{name[:_LONGEST_NAME]!r} cannot be read ({reason}); give {expected}")
 
 
-JsonSchema = Annotated[
-    Any,
-    typer.Option(
-        "--json-schema",
-        parser=read_schema,
-        metavar="FILE|JSON",
-        help="JSON Schema, in a file or as text; the answer is JSON that it accepts.",
-    ),
-]
-Regex = Annotated[str | None, typer.Option(help=field_help(Sampling, "regex"))]
-Choice = Annotated[
-    list[str] | None,
-    typer.Option(help=field_help(Sampling, "choice", "Repeatable."), metavar="TEXT"),
-]
-Grammar = Annotated[
-    Any,
-    typer.Option(
-        "--grammar",
-        parser=read_grammar,
-        metavar="FILE|NAME",
-        help="The answer follows the Lark grammar of a file (dialect of llguidance), or one of the ready grammars: "
-        "boxes, points, qwenvl_html, tool_calls, tool_call, text_or_tool_call.",
-    ),
-]
-LoopRetries = Annotated[int | None, typer.Option(help=field_help(Sampling, "loop_retries"))]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """Options that constrain the text of an answer."""
+
+    loop_retries: Annotated[int | None, typer.Option(help=field_help(Sampling, "loop_retries"))] = (
+        None
+    )
+    json_schema: Annotated[
+        Any,
+        typer.Option(
+            "--json-schema",
+            parser=read_schema,
+            metavar="FILE|JSON",
+            help="JSON Schema, in a file or as text; the answer is JSON that it accepts.",
+        ),
+    ] = None
+    regex: Annotated[str | None, typer.Option(help=field_help(Sampling, "regex"))] = None
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(help=field_help(Sampling, "choice", "Repeatable."), metavar="TEXT"),
+    ] = None
+    grammar: Annotated[
+        Any,
+        typer.Option(
+            "--grammar",
+            parser=read_grammar,
+            metavar="FILE|NAME",
+            help="The answer follows the Lark grammar of a file (dialect of llguidance), or one of the ready grammars:"
+            " boxes, points, qwenvl_html, tool_calls, tool_call, text_or_tool_call.",
+        ),
+    ] = None

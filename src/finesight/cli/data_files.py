@@ -6,14 +6,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import FAILED, reported
+from finesight.cli.command import command
+from finesight.cli.errors import FAILED
 from finesight.cli.output import check_report, check_writable, print_json
 
 if TYPE_CHECKING:
@@ -32,153 +34,131 @@ _File = Annotated[
         help="JSON, JSONL, CSV, parquet or webdataset file, or a folder with captions.csv or data.yaml."
     ),
 ]
-_Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format", help=f"Format: {_FORMATS}.", show_default="recognised from the content"
-    ),
-]
-_Media = Annotated[
-    list[Path] | None,
-    typer.Option(help="Folder of the media. Repeatable.", show_default="the folder of the file"),
-]
-_Coordinates = Annotated[
-    str | None,
-    typer.Option(
-        help="What boxes and points in texts count: original, resized (pixels), norm1000, norm1; none leaves texts as"
-        " they are.",
-        show_default="resized for the format qwen, else original",
-    ),
-]
-_LabelMin = Annotated[
-    int | None,
-    typer.Option(help="With resized: least area of the resized pictures of the labels, in pixels."),
-]
-_LabelMax = Annotated[
-    int | None,
-    typer.Option(
-        help="With resized: largest area of the resized pictures of the labels, in pixels."
-    ),
-]
-_Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch media from http and https addresses.")]
-_Question = Annotated[
-    str | None,
-    typer.Option(
-        help="Question of pictures that have only a caption.", show_default="Describe this image."
-    ),
-]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """Options that say how a file is read, with the names of `ImportConfig`."""
+
+    format: Annotated[
+        str | None,
+        typer.Option(help=f"Format: {_FORMATS}.", show_default="recognised from the content"),
+    ] = None
+    media: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the media. Repeatable.", show_default="the folder of the file"
+        ),
+    ] = None
+    coordinates: Annotated[
+        str | None,
+        typer.Option(
+            help="What boxes and points in texts count: original, resized (pixels), norm1000, norm1; none leaves texts"
+            " as they are.",
+            show_default="resized for the format qwen, else original",
+        ),
+    ] = None
+    label_min_pixels: Annotated[
+        int | None,
+        typer.Option(
+            help="With resized: least area of the resized pictures of the labels, in pixels."
+        ),
+    ] = None
+    label_max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            help="With resized: largest area of the resized pictures of the labels, in pixels."
+        ),
+    ] = None
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch media from http and https addresses.")
+    ] = False
+    question: Annotated[
+        str | None,
+        typer.Option(
+            help="Question of pictures that have only a caption.",
+            show_default="Describe this image.",
+        ),
+    ] = None
+
+    def config(self, bad_rows: str | None = None) -> ImportConfig:
+        """Settings of the options that were given; raises `ConfigError` if one is wrong."""
+        from finesight.config.load import validate
+        from finesight.data.formats.config import ImportConfig
+
+        values = {**asdict(self), "bad_rows": bad_rows}
+        given = {name: value for name, value in values.items() if value not in (None, [])}
+        return validate(given, ImportConfig, where="the command line")
+
+
+@command
 def check(
     file: _File,
     model: options.ModelName = options.DEFAULT_MODEL,
     *,
-    file_format: _Format = None,
-    media: _Media = None,
-    coordinates: _Coordinates = None,
-    label_min_pixels: _LabelMin = None,
-    label_max_pixels: _LabelMax = None,
-    fetch: _Fetch = False,
-    question: _Question = None,
+    reading: ImportOptions,
     html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="Largest number of samples shown.")] = 10,
     seed: Annotated[int, typer.Option(help="Random seed of the choice of samples.")] = 0,
     as_json: options.AsJson = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Check training data: what is wrong with each row, lengths, and samples as the model gets them.
 
     Exit code 1 if a row cannot be used.
     """
-    with reported(debug=debug):
-        config = _config(
-            format=file_format,
-            media=media,
-            coordinates=coordinates,
-            label_min_pixels=label_min_pixels,
-            label_max_pixels=label_max_pixels,
-            fetch=fetch,
-            question=question,
-        )
-        if html is not None:
-            check_report(html)
-        from finesight import files
-        from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.network import load_processor
-        from finesight.data.check_page import check_page
-        from finesight.data.checking import as_json as report_json
-        from finesight.data.checking import check_file
+    config = reading.config()
+    if html is not None:
+        check_report(html)
+    from finesight import files
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.api.network import load_processor
+    from finesight.data.check_page import check_page
+    from finesight.data.checking import as_json as report_json
+    from finesight.data.checking import check_file
 
-        processor = load_processor(find_checkpoint(model, needs_weights=False))
-        with _rows_bar("checking") as progress:
-            report = check_file(
-                file, processor, config, num_samples=samples, seed=seed, progress=progress
-            )
-        if html is not None:
-            files.write_text(html, check_page(report), parents=True)
-            sys.stderr.write(f"{html}: {len(report.samples)} samples\n")
-        if as_json:
-            print_json(report_json(report))
-        else:
-            _print_report(report)
+    processor = load_processor(find_checkpoint(model, needs_weights=False))
+    with _rows_bar("checking") as progress:
+        report = check_file(
+            file, processor, config, num_samples=samples, seed=seed, progress=progress
+        )
+    if html is not None:
+        files.write_text(html, check_page(report), parents=True)
+        sys.stderr.write(f"{html}: {len(report.samples)} samples\n")
+    if as_json:
+        print_json(report_json(report))
+    else:
+        _print_report(report)
     if report.problems:
         raise typer.Exit(FAILED)
 
 
+@command
 def import_data(
     file: _File,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     *,
-    file_format: _Format = None,
-    media: _Media = None,
-    coordinates: _Coordinates = None,
-    label_min_pixels: _LabelMin = None,
-    label_max_pixels: _LabelMax = None,
-    fetch: _Fetch = False,
-    question: _Question = None,
+    reading: ImportOptions,
     bad_rows: Annotated[
         str, typer.Option(help="Rows that cannot be used: stop, or skip and count them.")
     ] = "stop",
     as_json: options.AsJson = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Import training data of any known format as shards, which training reads."""
-    with reported(debug=debug):
-        config = _config(
-            format=file_format,
-            media=media,
-            coordinates=coordinates,
-            label_min_pixels=label_min_pixels,
-            label_max_pixels=label_max_pixels,
-            fetch=fetch,
-            question=question,
-            bad_rows=bad_rows,
-        )
-        check_writable(out, is_folder=True)
-        from finesight.data.importing import import_file
+    config = reading.config(bad_rows)
+    check_writable(out, is_folder=True)
+    from finesight.data.importing import import_file
 
-        with _rows_bar("importing") as progress:
-            summary = import_file(file, out, config, progress=progress)
-        for note in summary.notes:
-            sys.stderr.write(f"{note}\n")
-        for problem in summary.problems[:_LISTED]:
-            sys.stderr.write(f"left out: {problem}\n")
-        if as_json:
-            print_json(summary.as_json())
-            return
-        left = ", ".join(f"{reason} {number:,}" for reason, number in summary.dropped.items())
-        sys.stdout.write(f"{out}: {summary.num_records:,} records; left out: {left or 'none'}\n")
-
-
-def _config(**values: Any) -> ImportConfig:
-    """Settings of the options that were given."""
-    from finesight.config.load import validate
-    from finesight.data.formats.config import ImportConfig
-
-    given = {name: value for name, value in values.items() if value not in (None, [])}
-    return validate(given, ImportConfig, where="the command line")
+    with _rows_bar("importing") as progress:
+        summary = import_file(file, out, config, progress=progress)
+    for note in summary.notes:
+        sys.stderr.write(f"{note}\n")
+    for problem in summary.problems[:_LISTED]:
+        sys.stderr.write(f"left out: {problem}\n")
+    if as_json:
+        print_json(summary.as_json())
+        return
+    left = ", ".join(f"{reason} {number:,}" for reason, number in summary.dropped.items())
+    sys.stdout.write(f"{out}: {summary.num_records:,} records; left out: {left or 'none'}\n")
 
 
 @contextmanager

@@ -8,30 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
-from finesight.cli.errors import reported
-from finesight.cli.eval_options import ApiKey, Batch, EndpointModel, EndpointUrl, Model
+from finesight.cli.command import command
+from finesight.cli.eval_answerer import EndpointOptions
+from finesight.cli.eval_options import Batch, Model
 
 if TYPE_CHECKING:
     from finesight.processor.processor import Processor
     from finesight.responder import Responder
 
 
+@command
 def sample(
     recipe: Annotated[Path, typer.Argument(help='TOML recipe with kind = "sample".')],
     out: Annotated[Path, typer.Option(help="Folder of the round.")],
     *,
     model: Model = None,
     batch: Batch = 8,
-    endpoint: EndpointUrl = None,
-    endpoint_model: EndpointModel = None,
-    api_key: ApiKey = "",
+    remote: EndpointOptions,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a value of the recipe: --set answers=4. Repeatable."),
     ] = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Draw answers from a model and keep those that agree with the truth, as training data.
 
@@ -42,35 +39,34 @@ def sample(
     from rich.table import Table
 
     console = Console(stderr=True)
-    with reported(debug=debug):
-        from finesight.cli.output import check_writable
-        from finesight.cli.recipe import read
-        from finesight.evals.responders.blind import blanked
-        from finesight.evals.rewards import REWARDS
-        from finesight.train import rejection
+    from finesight.cli.output import check_writable
+    from finesight.cli.recipe import read
+    from finesight.evals.responders.blind import blanked
+    from finesight.evals.rewards import REWARDS
+    from finesight.train import rejection
 
-        config = read(recipe, rejection.SampleRecipe, override)
-        check_writable(out, is_folder=True)
-        responder, name, processor = _responder(model, batch, endpoint, endpoint_model, api_key)
-        sampler = rejection.Sampler(
-            config,
-            responder,
-            model=name,
-            processor=processor,
-            rewards=REWARDS,
-            blanked=blanked,
+    config = read(recipe, rejection.SampleRecipe, override)
+    check_writable(out, is_folder=True)
+    responder, name, processor = _responder(model, batch, remote)
+    sampler = rejection.Sampler(
+        config,
+        responder,
+        model=name,
+        processor=processor,
+        rewards=REWARDS,
+        blanked=blanked,
+    )
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("blocks", total=None)
+        counts = sampler.run(
+            out, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-        with Progress(
-            "{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        ) as bar:
-            task = bar.add_task("blocks", total=None)
-            counts = sampler.run(
-                out, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
     table = Table("what", "number")
     for row in rejection.table(counts):
         table.add_row(row[0], str(row[1]))
@@ -78,7 +74,7 @@ def sample(
 
 
 def _responder(
-    model: str | None, batch: int, url: str | None, endpoint_model: str | None, api_key: str
+    model: str | None, batch: int, remote: EndpointOptions
 ) -> tuple[Responder, str, Processor]:
     """What answers, its name, and the processor whose sizes of pictures it has."""
     from finesight.api import load
@@ -90,21 +86,21 @@ def _responder(
     from finesight.processor.resize import fit_image
     from finesight.remote.client import Endpoint
 
-    if url is None:
-        if endpoint_model:
-            raise ConfigError(f"--endpoint-model {endpoint_model} needs --endpoint")
+    if remote.endpoint is None:
+        if remote.endpoint_model:
+            raise ConfigError(f"--endpoint-model {remote.endpoint_model} needs --endpoint")
         name = model or DEFAULT_MODEL
         loaded = load(name, engine=EngineOptions(max_sequences=batch))
         return loaded.engine, name, loaded.processor
-    if endpoint_model is None:
+    if remote.endpoint_model is None:
         raise ConfigError("--endpoint needs --endpoint-model", hint="what the API calls its model")
     processor = Processor.from_folder(find_checkpoint(model or DEFAULT_MODEL))
     config = processor.config
     client = Endpoint(
-        url=url,
-        model=endpoint_model,
-        api_key=api_key,
+        url=remote.endpoint,
+        model=remote.endpoint_model,
+        api_key=remote.api_key,
         config=config,
         fit=lambda size, part: fit_image(size, part, config).resized,
     )
-    return client, f"{endpoint_model} at {client.url}", processor
+    return client, f"{remote.endpoint_model} at {client.url}", processor

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, print_json
 from finesight.cli.progress import ItemProgress
-from finesight.cli.session import ModelChoice
 from finesight.errors import AppError, ConfigError, UnsupportedMedia
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from finesight.apps.accessibility.compare import Change
     from finesight.apps.accessibility.describe import DescribeOptions
     from finesight.apps.accessibility.records import ScreenDescription, SeenElement
-    from finesight.responder import Responder
 
 
 class Order(StrEnum):
@@ -63,6 +62,7 @@ Report = Annotated[
 ]
 
 
+@command
 def describe_screen(
     files: Files,
     *,
@@ -71,20 +71,11 @@ def describe_screen(
     order: OrderOption = Order.MODEL,
     suggest: Suggest = True,
     report: Report = None,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 4096,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Describe screenshots in words, for a screen reader or as a check of names.
 
@@ -92,32 +83,29 @@ def describe_screen(
     control; a control without one is called unlabeled, with a suggested name. The exit code is 1 if a part of a
     screenshot was not read to its end, or --find finds nothing; what was read is printed.
     """
-    with reported(debug=debug):
-        if report is not None:
-            check_report(report)
-        if find is not None and not find.strip():
-            raise ConfigError("--find is empty", hint='say what is looked for: "submit button"')
-        from finesight.apps.accessibility.describe import DescribeOptions
+    if report is not None:
+        check_report(report)
+    if find is not None and not find.strip():
+        raise ConfigError("--find is empty", hint='say what is looked for: "submit button"')
+    from finesight.apps.accessibility.describe import DescribeOptions
 
-        before = None if since is None else _earlier(since)
-        pictures = _opened(files)
-        given = options.given(locals())
-        settings = DescribeOptions(
-            order=order.value,
-            suggests=suggest,
-            max_new_tokens=given.get("max_new_tokens") or 4096,
-            min_pixels=given.get("min_pixels"),
-            max_pixels=given.get("max_pixels"),
-        )
-        responder = _responder(ModelChoice.of(locals()))
-        described = _described(files, pictures, responder, model, settings)
-        changed = _changes(before, described)
-        if report is not None:
-            from finesight.apps.accessibility.page import write_descriptions
+    before = None if since is None else _earlier(since)
+    pictures = _opened(files)
+    settings = DescribeOptions(
+        order=order.value,
+        suggests=suggest,
+        max_new_tokens=max_new_tokens or 4096,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    described = _described(files, pictures, model, settings)
+    changed = _changes(before, described)
+    if report is not None:
+        from finesight.apps.accessibility.page import write_descriptions
 
-            write_descriptions(report, zip(described, pictures, changed, strict=True))
-            sys.stderr.write(f"wrote {report}\n")
-        _show(described, changed, find, as_json=as_json, report=report)
+        write_descriptions(report, zip(described, pictures, changed, strict=True))
+        sys.stderr.write(f"wrote {report}\n")
+    _show(described, changed, find, as_json=as_json, report=report)
 
 
 def _earlier(path: Path) -> ScreenDescription:
@@ -157,29 +145,22 @@ def _opened(files: Sequence[Path]) -> list[Image.Image]:
     return pictures
 
 
-def _responder(choice: ModelChoice) -> Responder:
-    from finesight.cli.batch import opened
-
-    return opened(choice, 1, deterministic=False)
-
-
 def _described(
     files: Sequence[Path],
     pictures: Sequence[Image.Image],
-    responder: Responder,
-    model: str,
+    model: DraftingModel,
     settings: DescribeOptions,
 ) -> list[ScreenDescription]:
     import numpy as np
 
     from finesight.apps.accessibility.describe import describe
 
-    found = []
+    responder, found = model.opened(), []
     with ItemProgress() as progress:
         for path, picture in zip(files, pictures, strict=True):
             pixels = np.asarray(picture)
             found.append(
-                describe(pixels, responder, source=path.name, model=model, options=settings)
+                describe(pixels, responder, source=path.name, model=model.name, options=settings)
             )
             progress(len(found), len(files), path.name)
     return found

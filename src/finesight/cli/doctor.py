@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import FAILED, reported
+from finesight.cli.command import command
+from finesight.cli.errors import FAILED
 from finesight.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SIGNS = {"ok": "ok  ", "missing": "MISS", "slow": "slow", "note": "-   "}
 
 
+@command
 def doctor(
     *,
     model: Annotated[
@@ -39,29 +41,26 @@ def doctor(
             show_default="float32",
         ),
     ] = None,
-    threads: options.Threads = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Report what this machine supports and what is missing; with --model, check a model.
 
     The check compares the model with transformers layer by layer, on pictures of odd sizes, several
     pictures and a video, packed and batched. It names the first layer that differs.
     """
-    with reported(debug=debug):
-        _check_options(model, dtype)
-        findings = _inspect_machine()
-        if not as_json:
-            _print_findings(findings)
-        report: dict[str, Any] = {"machine": [asdict(finding) for finding in findings]}
-        is_verified = True
-        if model is not None:
-            report["model"] = _check_model(model, dtype or "float32", quiet=as_json)
-            is_verified = report["model"]["is_right"] and "not_compared" not in report["model"]
-        if as_json:
-            print_json(report)
-        if not is_verified:
-            raise typer.Exit(FAILED)
+    _check_options(model, dtype)
+    findings = _inspect_machine()
+    if not as_json:
+        _print_findings(findings)
+    report: dict[str, Any] = {"machine": [asdict(finding) for finding in findings]}
+    is_verified = True
+    if model is not None:
+        report["model"] = _check_model(model, dtype or "float32", quiet=as_json)
+        is_verified = report["model"]["is_right"] and "not_compared" not in report["model"]
+    if as_json:
+        print_json(report)
+    if not is_verified:
+        raise typer.Exit(FAILED)
 
 
 def _check_options(model: str | None, dtype: str | None) -> None:

@@ -25,11 +25,11 @@ from finesight.cli import (
     ocr_compare,
     options,
 )
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.eval_answerer import EndpointOptions, LocalModel, RemoteModel
 from finesight.cli.eval_suites import SUITES
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.names import did_you_mean
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ SuiteName = Annotated[
 
 
 @app.callback()
+@command
 def evaluate(
     context: typer.Context,
     *,
@@ -62,9 +63,7 @@ def evaluate(
     b: Annotated[
         str | None, typer.Option("--b", help="ocr-compare: another model.", metavar="MODEL")
     ] = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    remote: EndpointOptions,
     real: Annotated[list[Path] | None, eval_options.REAL] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
@@ -77,37 +76,38 @@ def evaluate(
     weights: options.Weights = None,
     vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Score a model with a suite, or on benchmarks by a command.
 
     Without a command: the suite; the default is the report card. Options of a command follow its name.
     """
-    with reported(debug=debug):
-        if context.invoked_subcommand is not None:
-            of_suite = (data, real, out, a, b, endpoint, as_json)
-            of_model = (weights, vision_weights, draft_tokens)
-            if any((*of_suite, *of_model)) or limit is not None:
-                raise ConfigError(
-                    f"options of a suite precede the command `{context.invoked_subcommand}`",
-                    hint="put options of a command after its name",
-                )
-            return
-        named = {"model": model or options.DEFAULT_MODEL, "dtype": None}
-        choice = ModelChoice.of({**locals(), **named})
-        who = LocalModel(choice)
-        if suite == "offline":
-            eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
-        elif suite == "ocr-compare":
-            remote = EndpointOptions(endpoint, endpoint_model, api_key)
-            compared = _compared({"a": a, "b": b}, choice, remote)
-            scans = eval_suites.with_scans(real or ())
-            ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
-        elif suite == "card":
-            card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
-        else:
-            raise ConfigError(f"there is no suite {suite!r}", hint=did_you_mean(suite, SUITES))
+    if context.invoked_subcommand is not None:
+        of_suite = (data, real, out, a, b, remote.endpoint, as_json)
+        of_model = (weights, vision_weights, draft_tokens)
+        if any((*of_suite, *of_model)) or limit is not None:
+            raise ConfigError(
+                f"options of a suite precede the command `{context.invoked_subcommand}`",
+                hint="put options of a command after its name",
+            )
+        return
+    choice = ModelChoice(
+        name=model or options.DEFAULT_MODEL,
+        device=device,
+        weights=weights,
+        vision_weights=vision_weights,
+        draft_tokens=draft_tokens,
+    )
+    who = LocalModel(choice)
+    if suite == "offline":
+        eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
+    elif suite == "ocr-compare":
+        compared = _compared({"a": a, "b": b}, choice, remote)
+        scans = eval_suites.with_scans(real or ())
+        ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
+    elif suite == "card":
+        card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
+    else:
+        raise ConfigError(f"there is no suite {suite!r}", hint=did_you_mean(suite, SUITES))
 
 
 def _compared(

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+import typer
+
+from finesight.cli import eval_options, options
 from finesight.cli.imports import import_torch
-from finesight.cli.options import DEFAULT_MODEL
-from finesight.cli.session import ModelChoice
+from finesight.cli.model_choice import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,24 +24,41 @@ if TYPE_CHECKING:
     from finesight.evals.responders.replay import Replay
 
 
-class LocalOptions(NamedTuple):
-    """Options of a local model, as given on the command line."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalOptions:
+    """Options of a local model.
 
-    model: str | None = None
-    device: str = "auto"
-    dtype: str | None = None
+    Attributes:
+        batch: see `LocalModel`.
+    """
+
+    model: eval_options.Model = None
+    device: options.Device = "auto"
+    dtype: options.Dtype = None
+    weights: options.Weights = None
+    vision_weights: options.VisionWeights = None
+    draft_tokens: options.DraftTokens = 0
     batch: int = 1
-    weights: str | None = None
-    draft_tokens: int = 0
-    vision_weights: str | None = None
 
 
-class EndpointOptions(NamedTuple):
-    """Options of an endpoint, as given on the command line."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOptions:
+    """Options of an endpoint.
 
-    endpoint: str | None = None
-    endpoint_model: str | None = None
-    api_key: str = ""
+    Attributes:
+        workers: concurrent requests.
+    """
+
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Ask an OpenAI-compatible API: http://host:8000/v1.", metavar="URL"),
+    ] = None
+    endpoint_model: Annotated[
+        str | None, typer.Option(help="Name of the model at the endpoint.", metavar="NAME")
+    ] = None
+    api_key: Annotated[
+        str, typer.Option(envvar="FINESIGHT_API_KEY", help="Of the endpoint.", metavar="KEY")
+    ] = ""
     workers: int = 1
 
 
@@ -63,24 +82,17 @@ class LocalModel:
     def responder(self) -> FromModel:
         """The loaded model; its name contains the digest of its files and the dtypes or formats of its weights."""
         import_torch()
-        from finesight.api import load
-        from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.network import checked_vision_weights, checked_weights
         from finesight.engine.options import EngineOptions
+        from finesight.engine.request import no_progress
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
         from finesight.model.quantised_gpu import weights_format
 
         name, choice = self.choice.name, self.choice
-        digest = folder_digest(find_checkpoint(name))
-        loaded = load(
-            name,
-            device=choice.device,
-            dtype=choice.dtype,
-            weights=checked_weights(choice.weights),
-            vision_weights=checked_vision_weights(choice.vision_weights),
-            engine=EngineOptions(max_sequences=self.batch, draft_tokens=choice.draft_tokens),
-        )
+        folder = choice.folder()
+        digest = folder_digest(folder)
+        engine = EngineOptions(max_sequences=self.batch, draft_tokens=choice.draft_tokens)
+        loaded = choice.open(folder, engine, no_progress)
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
         if packed := weights_format(loaded.network):
             dtype = f"{packed} weights"
@@ -200,10 +212,10 @@ def answerer_of(
             hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
         )
     if kind != "endpoint":
-        of_endpoints = remote._replace(api_key="")  # the key may come from the environment
-        _refuse_unused(kind, "endpoints", of_endpoints._asdict(), EndpointOptions()._asdict())
+        of_endpoints = replace(remote, api_key="")  # the key may come from the environment
+        _refuse_unused(kind, "endpoints", asdict(of_endpoints), asdict(EndpointOptions()))
     if kind != "model":
-        _refuse_unused(kind, "local models", local._asdict(), LocalOptions()._asdict())
+        _refuse_unused(kind, "local models", asdict(local), asdict(LocalOptions()))
     if replay is not None and space is not None:
         _refuse_unused(kind, "models", {"cache": cache}, {"cache": None})
         return StoredOutputs(replay, space)
@@ -216,11 +228,11 @@ def answerer_of(
             cache=cache,
         )
     choice = ModelChoice(
-        local.model or DEFAULT_MODEL,
-        local.device,
-        local.dtype,
-        local.weights,
-        local.draft_tokens,
+        name=local.model or options.DEFAULT_MODEL,
+        device=local.device,
+        dtype=local.dtype,
+        weights=local.weights,
+        draft_tokens=local.draft_tokens,
         vision_weights=local.vision_weights,
     )
     return LocalModel(choice, space or "resized", cache, local.batch)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run one benchmark with progress bars, and checks that make a finished run an error."""
+"""Run one benchmark with progress bars; raise an error if a finished run has no usable answer."""
 
 from __future__ import annotations
 

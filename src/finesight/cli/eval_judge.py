@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from finesight.cli.eval_benchmark import Bars
 from finesight.errors import ConfigError
@@ -18,20 +21,32 @@ if TYPE_CHECKING:
     from finesight.evals.judge.run import Judged
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeOptions:
+    """Options of a language model that judges answers."""
+
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="Also judge answers with a language model: an OpenAI-compatible API.",
+            metavar="URL",
+        ),
+    ] = None
+    judge_model: Annotated[
+        str | None, typer.Option(help="Name of the model at the judge's API.", metavar="NAME")
+    ] = None
+    judge_key: Annotated[
+        str, typer.Option(envvar="FINESIGHT_JUDGE_KEY", help="Of the judge's API.", metavar="KEY")
+    ] = ""
+
+
 def judge_of(
-    url: str | None,
-    model: str | None,
-    key: str,
-    *,
-    tasks: Iterable[Task],
-    shard: tuple[int, int] = (0, 1),
+    asked: JudgeOptions, *, tasks: Iterable[Task], shard: tuple[int, int] = (0, 1)
 ) -> Judge | None:
     """The judge, or None if none is given; its replies are cached in the folder of each run.
 
     Args:
-        url: base address of its API.
-        model: its name at the API.
-        key: of the API; empty sends none.
+        asked: address, model and key of the judge's API.
         tasks: to be judged.
         shard: index and number of shards.
 
@@ -39,6 +54,7 @@ def judge_of(
         ConfigError: address or model is missing, or only a shard is run.
         EvalError: a task has no rule of judging.
     """
+    url, model = asked.judge, asked.judge_model
     if url is None and model is None:
         return None
     if url is None or model is None:
@@ -56,7 +72,7 @@ def judge_of(
             f"--judge is for whole runs, not for shard {shard[0]} of {shard[1]}",
             hint="bring shards together and judge: finesight eval rescore FOLDER --judge URL",
         )
-    client = Endpoint(url=url, model=model, api_key=key)
+    client = Endpoint(url=url, model=model, api_key=asked.judge_key)
     return Judge(responder=client, model=model, where=address_name(url))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from finesight.cli import eval_options, options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.eval_answerer import (
     Answerer,
     EndpointOptions,
@@ -60,15 +60,14 @@ MachineImage = Annotated[
 ConsolePort = Annotated[int, typer.Option(help="android_world, mobile_miniwob: of the emulator.")]
 
 
+@command
 def live(
     task: TaskName,
     *,
     data: eval_options.Data,
     out: eval_options.Out = Path("runs/eval"),
-    model: eval_options.Model = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    local: LocalOptions,
+    remote: EndpointOptions,
     baseline: BaselineKind = None,
     replay: Stored = None,
     space: eval_options.SpaceOption = None,
@@ -86,40 +85,31 @@ def live(
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: options.Temperature = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Play episodes in an environment; after a crash, run the same command again.
 
     Each episode is one line of DIR/TASK/samples.jsonl: answers, steps, digests of the screens, and the
     score of the environment. The screens are in DIR/TASK/screens.
     """
-    with reported(debug=debug):
-        only_one({"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay})
-        found = changed(
-            _live_task(task),
-            budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
-            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
-        )
-        benchmark = Benchmark.of(found, data, out, prompt=prompt)
-        extent = Extent(limit=limit, shard=shard or (0, 1), retry_errors=retry_errors)
-        if replay is not None:
-            done = benchmark.run(_stored(task, replay), "original", extent)
-        else:
-            local = LocalOptions(model, device, dtype, 1, weights, draft_tokens, vision_weights)
-            remote = EndpointOptions(endpoint, endpoint_model, api_key)
-            who = baseline or answerer_of(local, remote, space=space, cache=cache)
-            check_folders(benchmark.folder, cache)
-            environment = _environment(task, data, scale, provider, vm, console_port)
-            done = _play(benchmark, extent, who, environment, steps)
-        show({task: done}, out, as_json=as_json)
-        refuse_unread({task: done}, least=LEAST_UNREAD if replay is None else 1)
+    asked = {"model": local.model, "endpoint": remote.endpoint}
+    only_one({**asked, "baseline": baseline, "replay": replay})
+    found = changed(
+        _live_task(task),
+        budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
+        sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
+    )
+    benchmark = Benchmark.of(found, data, out, prompt=prompt)
+    extent = Extent(limit=limit, shard=shard or (0, 1), retry_errors=retry_errors)
+    if replay is not None:
+        done = benchmark.run(_stored(task, replay), "original", extent)
+    else:
+        who = baseline or answerer_of(local, remote, space=space, cache=cache)
+        check_folders(benchmark.folder, cache)
+        environment = _environment(task, data, scale, provider, vm, console_port)
+        done = _play(benchmark, extent, who, environment, steps)
+    show({task: done}, out, as_json=as_json)
+    refuse_unread({task: done}, least=LEAST_UNREAD if replay is None else 1)
 
 
 def _play(

@@ -33,16 +33,6 @@ Out = Annotated[Path, typer.Option(help="Answers and results go to DIR/TASK.", m
 Model = Annotated[
     str | None, typer.Option(help="tiny, a folder, or a published name.", show_default="tiny")
 ]
-EndpointUrl = Annotated[
-    str | None,
-    typer.Option(help="Ask an OpenAI-compatible API: http://host:8000/v1.", metavar="URL"),
-]
-EndpointModel = Annotated[
-    str | None, typer.Option(help="Name of the model at the endpoint.", metavar="NAME")
-]
-ApiKey = Annotated[
-    str, typer.Option(envvar="FINESIGHT_API_KEY", help="Of the endpoint.", metavar="KEY")
-]
 Replay = Annotated[
     Path | None, typer.Option(help="Score stored answers, found by item id.", metavar="FILE")
 ]
@@ -76,18 +66,4 @@ Cache = Annotated[
 ]
 VideoFps = Annotated[float | None, typer.Option(help="Frames per second of videos.")]
 MaxFrames = Annotated[int | None, typer.Option(help=field_help(VideoPart, "max_frames"))]
-JudgeUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--judge",
-        help="Also judge answers with a language model: an OpenAI-compatible API.",
-        metavar="URL",
-    ),
-]
-JudgeModel = Annotated[
-    str | None, typer.Option(help="Name of the model at the judge's API.", metavar="NAME")
-]
-JudgeKey = Annotated[
-    str, typer.Option(envvar="FINESIGHT_JUDGE_KEY", help="Of the judge's API.", metavar="KEY")
-]
 JudgeWorkers = Annotated[int, typer.Option(min=1, help="Answers judged at once.")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finesight.cli import eval_options, options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.eval_answerer import (
     Answerer,
     EndpointOptions,
@@ -29,7 +29,7 @@ from finesight.cli.eval_benchmark import (
     given,
     refuse_unread,
 )
-from finesight.cli.eval_judge import judge_of, judged
+from finesight.cli.eval_judge import JudgeOptions, judge_of, judged
 from finesight.cli.output import print_json
 from finesight.errors import ConfigError
 
@@ -40,15 +40,14 @@ if TYPE_CHECKING:
     from finesight.evals.judge.run import Judged
 
 
+@command
 def run(
     task: eval_options.Tasks,
     *,
     data: eval_options.Data,
     out: eval_options.Out = Path("runs/eval"),
-    model: eval_options.Model = None,
-    endpoint: eval_options.EndpointUrl = None,
-    endpoint_model: eval_options.EndpointModel = None,
-    api_key: eval_options.ApiKey = "",
+    local: LocalOptions,
+    remote: EndpointOptions,
     replay: eval_options.Replay = None,
     space: eval_options.SpaceOption = None,
     prompt: eval_options.PromptName = None,
@@ -59,47 +58,36 @@ def run(
     batch: eval_options.Batch = 1,
     retry_errors: eval_options.RetryErrors = False,
     cache: eval_options.Cache = None,
-    judge: eval_options.JudgeUrl = None,
-    judge_model: eval_options.JudgeModel = None,
-    judge_key: eval_options.JudgeKey = "",
+    judging: JudgeOptions,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     fps: eval_options.VideoFps = None,
     max_frames: eval_options.MaxFrames = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: options.Temperature = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Ask the questions of benchmarks; after a crash, run the same command again.
 
     Pixels, frames and sampling are the benchmark's own unless given here. Answers are stored in DIR/TASK/samples.jsonl
     and can be rescored without asking again. With a judge, the score by rule is printed as well.
     """
-    with reported(debug=debug):
-        from finesight.evals.core import registry
+    from finesight.evals.core import registry
 
-        local = LocalOptions(model, device, dtype, batch, weights, draft_tokens, vision_weights)
-        remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
-        who = answerer_of(local, remote, replay, space=space, cache=cache)
-        pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
-        budget = {**pixels, "fps": fps, "max_frames": max_frames}
-        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature}
-        _refuse_unused_sampling(who, sampling)
-        extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
-        tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
-        judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
-        benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
-        done = _run_all(benchmarks, who, extent)
-        verdicts = _judged(benchmarks, judging, workers)
-        show(done, out, as_json=as_json, judged=verdicts)
-        _refuse_unread_by_rule(done, verdicts, who)
+    local, remote = replace(local, batch=batch), replace(remote, workers=workers)
+    who = answerer_of(local, remote, replay, space=space, cache=cache)
+    pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    budget = {**pixels, "fps": fps, "max_frames": max_frames}
+    sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    _refuse_unused_sampling(who, sampling)
+    extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
+    tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
+    judge = judge_of(judging, tasks=tasks, shard=extent.shard)
+    benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
+    done = _run_all(benchmarks, who, extent)
+    verdicts = _judged(benchmarks, judge, workers)
+    show(done, out, as_json=as_json, judged=verdicts)
+    _refuse_unread_by_rule(done, verdicts, who)
 
 
 def _copies(tasks: Sequence[Task], data: Path) -> list[tuple[Task, Path]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finesight.cli import eval_options, options
-from finesight.cli.errors import reported
+from finesight.cli.command import light_command
 from finesight.cli.eval_benchmark import copy_of, print_result
+from finesight.cli.eval_judge import JudgeOptions, judge_of, judged
 from finesight.errors import ConfigError, EvalError
 
 if TYPE_CHECKING:
@@ -25,93 +26,87 @@ Folders = Annotated[
 ]
 
 
+@light_command
 def show_tasks(
     name: Annotated[str | None, typer.Argument(help="Show all about this benchmark.")] = None,
     *,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """List the benchmarks, or show one: files, prompts, extractors, published scores."""
-    with reported(debug=debug):
-        from finesight.evals.core import registry
+    from finesight.evals.core import registry
 
-        chosen = registry.tasks().values() if name is None else [registry.task(name)]
-        lines = [f"{each.name:28} {each.title} ({each.main})" for each in chosen]
-        if name is not None:
-            lines = _details(registry.task(name))
-        content = {"tasks": [_described(each) for each in chosen]}
-        print_result(lines, content, as_json=as_json)
+    chosen = registry.tasks().values() if name is None else [registry.task(name)]
+    lines = [f"{each.name:28} {each.title} ({each.main})" for each in chosen]
+    if name is not None:
+        lines = _details(registry.task(name))
+    content = {"tasks": [_described(each) for each in chosen]}
+    print_result(lines, content, as_json=as_json)
 
 
+@light_command
 def check(
     task: eval_options.Tasks,
     *,
     data: eval_options.Data,
     extractor: eval_options.ExtractorName = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Read local copies completely and score correct, shuffled and empty answers.
 
     Correct answers must score full marks; otherwise the copy or the extractor is faulty. Unusable rows, repeated ids
     and errors of extractor or score end the check with exit code 1.
     """
-    with reported(debug=debug):
-        from finesight.evals.core import registry
+    from finesight.evals.core import registry
 
-        tasks = [registry.task(name) for name in task]
-        checks = [_checked(each, copy_of(each, data, len(tasks)), extractor) for each in tasks]
-        print_result(map(_check_line, checks), {"checks": checks}, as_json=as_json)
-        _refuse_losses(checks)
+    tasks = [registry.task(name) for name in task]
+    checks = [_checked(each, copy_of(each, data, len(tasks)), extractor) for each in tasks]
+    print_result(map(_check_line, checks), {"checks": checks}, as_json=as_json)
+    _refuse_losses(checks)
 
 
+@light_command
 def rescore(
     folder: Folders,
     *,
     extractor: eval_options.ExtractorName = None,
-    judge: eval_options.JudgeUrl = None,
-    judge_model: eval_options.JudgeModel = None,
-    judge_key: eval_options.JudgeKey = "",
+    judging: JudgeOptions,
     workers: eval_options.JudgeWorkers = 1,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Parse and score stored answers again, without model and data; joins shards.
 
     With a judge, a language model judges the same answers beside the score by rule.
     """
-    with reported(debug=debug):
-        from finesight.cli.eval_judge import judge_of, judged
-        from finesight.evals.core import registry
-        from finesight.evals.core.rescore import rescore as rescore_run
+    from finesight.evals.core import registry
+    from finesight.evals.core.rescore import rescore as rescore_run
 
-        runs = {each: _task_of(each) for each in run_folders(folder)}
-        who = judge_of(judge, judge_model, judge_key, tasks=runs.values())
-        found: list[dict[str, Any]] = []
-        lines: list[str] = []
-        for each, task in runs.items():
-            result = rescore_run(each, task, registry.find_extractor(task, extractor))
-            second = None if who is None else judged(each, task, who, workers=workers)
-            found.append(asdict(result) | ({"judged": asdict(second)} if second else {}))
-            lines += second.lines() if second else [result.line()]
-        print_result(lines, {"results": found}, as_json=as_json)
+    runs = {each: _task_of(each) for each in run_folders(folder)}
+    who = judge_of(judging, tasks=runs.values())
+    found: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for each, task in runs.items():
+        result = rescore_run(each, task, registry.find_extractor(task, extractor))
+        second = None if who is None else judged(each, task, who, workers=workers)
+        found.append(asdict(result) | ({"judged": asdict(second)} if second else {}))
+        lines += second.lines() if second else [result.line()]
+    print_result(lines, {"results": found}, as_json=as_json)
 
 
+@light_command
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of a run, such as the baseline.")],
     second: Annotated[Path, typer.Argument(help="Folder of another run of the same benchmark.")],
     *,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Compare two runs item by item, with a paired interval of the difference."""
-    with reported(debug=debug):
-        from finesight.evals.core.compare import compare as compare_runs
+    from finesight.evals.core.compare import compare as compare_runs
 
-        found = compare_runs(first, second, _task_of(first))
-        print_result(found.lines(), asdict(found), as_json=as_json)
+    found = compare_runs(first, second, _task_of(first))
+    print_result(found.lines(), asdict(found), as_json=as_json)
 
 
+@light_command
 def report(
     folder: Folders,
     *,
@@ -121,21 +116,19 @@ def report(
         typer.Option(help="Local copy, for pictures that are not separate files.", metavar="DIR"),
     ] = None,
     failures: Annotated[int, typer.Option(min=0, help="Wrong answers shown per run.")] = 24,
-    debug: options.Debug = False,
 ) -> None:
     """Write an HTML page: scores, published scores beside them, and wrong answers with their pictures."""
-    with reported(debug=debug):
-        from finesight.cli.output import check_report
-        from finesight.evals.report.report import write_report
-        from finesight.evals.suites.offline import shown_items
+    from finesight.cli.output import check_report
+    from finesight.evals.report.report import write_report
+    from finesight.evals.suites.offline import shown_items
 
-        check_report(out)
-        folders = run_folders(folder)
-        drawn = folders if data is not None else ()
-        copies = {each: copy_of(_task_of(each), data or Path(), len(folders)) for each in drawn}
-        items = shown_items(copies, most_failures=failures)
-        write_report(out, folders, items=items, most_failures=failures)
-        sys.stderr.write(f"wrote {out}\n")
+    check_report(out)
+    folders = run_folders(folder)
+    drawn = folders if data is not None else ()
+    copies = {each: copy_of(_task_of(each), data or Path(), len(folders)) for each in drawn}
+    items = shown_items(copies, most_failures=failures)
+    write_report(out, folders, items=items, most_failures=failures)
+    sys.stderr.write(f"wrote {out}\n")
 
 
 def run_folders(paths: Sequence[Path]) -> list[Path]:

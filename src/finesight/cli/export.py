@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 
 if TYPE_CHECKING:
     from finesight.api.export_formats import ExportOptions
@@ -87,6 +86,7 @@ _GroupSize = Annotated[
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in OUT.")]
 
 
+@command
 def export(
     model: _ModelArgument,
     out: _OutArgument,
@@ -101,32 +101,29 @@ def export(
     calibrate: _Calibrate = None,
     group_size: _GroupSize = None,
     overwrite: _Overwrite = False,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Write a model for other programs: transformers, vLLM, llama.cpp, Ollama, peft, onnxruntime.
 
     OUT appears when it is complete. Each file is printed with its size.
     """
-    with reported(debug=debug):
-        from finesight.api.export_formats import ExportOptions
+    from finesight.api.export_formats import ExportOptions
 
-        _export(
-            model,
-            out,
-            to,
-            ExportOptions(
-                weights=weights,
-                vision_weights=vision_weights,
-                dtype=dtype,
-                adapter=adapter,
-                separate_adapter=separate_adapter,
-                base=base,
-                calibrate=calibrate,
-                group_size=group_size,
-            ),
-            overwrite=overwrite,
-        )
+    _export(
+        model,
+        out,
+        to,
+        ExportOptions(
+            weights=weights,
+            vision_weights=vision_weights,
+            dtype=dtype,
+            adapter=adapter,
+            separate_adapter=separate_adapter,
+            base=base,
+            calibrate=calibrate,
+            group_size=group_size,
+        ),
+        overwrite=overwrite,
+    )
 
 
 def _export(model: str, out: Path, to: str, chosen: ExportOptions, *, overwrite: bool) -> None:

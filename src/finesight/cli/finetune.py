@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.names import did_you_mean
 from finesight.errors import ConfigError
 
@@ -88,6 +88,7 @@ Override = Annotated[
 ]
 
 
+@command
 def sft(
     *,
     data: Data,
@@ -107,45 +108,42 @@ def sft(
     seed: Seed = 0,
     override: Override = None,
     device: options.Device = "auto",
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Fine-tune a model on a file of examples, and score it before and after.
 
     The recipe follows from the model and the data; it is printed, and stored as RUN/config.toml. To
     resume a stopped run, repeat the command.
     """
-    with reported(debug=debug):
-        from finesight.cli.finetune_job import Job
-        from finesight.cli.output import check_writable
-        from finesight.config.load import validate
-        from finesight.data.formats.config import ImportConfig
-        from finesight.train.finetune import SftChoices
+    from finesight.cli.finetune_job import Job
+    from finesight.cli.output import check_writable
+    from finesight.config.load import validate
+    from finesight.data.formats.config import ImportConfig
+    from finesight.train.finetune import SftChoices
 
-        choices = SftChoices(
-            epochs=epochs,
-            rate=rate,
-            lora_rank=lora_rank,
-            is_full=full,
-            minutes=minutes,
-            seed=seed,
-            device=device,
-        )
-        _check(choices, metric)
-        check_writable(out, is_folder=True)
-        rows = {"format": file_format, "bad_rows": bad_rows}
-        Job(
-            model=model,
-            data=data,
-            importing=validate(rows, ImportConfig, where="train sft"),
-            out=out,
-            share=held_back,
-            replay=replay,
-            metric=metric,
-            limit=evaluate_limit,
-            choices=choices,
-            overrides=tuple(override or ()),
-        ).run()
+    choices = SftChoices(
+        epochs=epochs,
+        rate=rate,
+        lora_rank=lora_rank,
+        is_full=full,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+    )
+    _check(choices, metric)
+    check_writable(out, is_folder=True)
+    rows = {"format": file_format, "bad_rows": bad_rows}
+    Job(
+        model=model,
+        data=data,
+        importing=validate(rows, ImportConfig, where="train sft"),
+        out=out,
+        share=held_back,
+        replay=replay,
+        metric=metric,
+        limit=evaluate_limit,
+        choices=choices,
+        overrides=tuple(override or ()),
+    ).run()
 
 
 def _check(choices: SftChoices, metric: str | None) -> None:

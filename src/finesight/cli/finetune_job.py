@@ -138,7 +138,7 @@ class Job:
                 )
 
     def _tasks(self, examples: Examples, processor: Processor, console: Console) -> list[Task]:
-        """Benchmarks of the held-back records, one per kind of answer; tells how they are scored."""
+        """Benchmarks of the held-back records, one per kind of answer; prints how they are scored."""
         from finesight.cli.finetune_data import held_back_examples
         from finesight.evals.suites.held_back import MEASURES, held_back_tasks
 
@@ -167,7 +167,10 @@ class Job:
         before: Mapping[str, RunResult],
         console: Console,
     ) -> Path | None:
-        """Shards of the model's own answers; None without replay. Text-only ones if it knows facts."""
+        """Shards of the model's own answers; None without replay.
+
+        Some questions are without pictures if the model answers questions of facts.
+        """
         from finesight.cli.finetune_data import write_replay
         from finesight.evals.suites.fine_tuning import KNOWN
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from finesight.cli.eval_answerer import LocalModel
 from finesight.cli.eval_benchmark import Bars
-from finesight.cli.session import ModelChoice
+from finesight.cli.model_choice import ModelChoice
 from finesight.errors import EvalError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BATCH = 16
 
 def responder(model: str, device: str) -> FromModel:
     """The loaded model, which answers several questions together."""
-    return LocalModel(ModelChoice(model, device, None), batch=BATCH).responder()
+    return LocalModel(ModelChoice(name=model, device=device), batch=BATCH).responder()
 
 
 def score(tasks: Sequence[Task], model: FromModel, folder: Path) -> dict[str, RunResult]:

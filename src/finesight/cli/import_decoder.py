@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 
 if TYPE_CHECKING:
     from finesight.checkpoints.decoder import DecoderSource
 
 
+@command
 def import_decoder(
     decoder: Annotated[
         str,
@@ -48,26 +48,23 @@ def import_decoder(
             " are, as packed weights for answers on a CPU."
         ),
     ] = "bf16",
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Put a pre-trained text decoder under a vision tower, as a start for training."""
-    with reported(debug=debug):
-        from finesight.api.checkpoints import find_checkpoint
-        from finesight.checkpoints.decoder import open_decoder
-        from finesight.checkpoints.small import DECODER_NAME, find_decoder
-        from finesight.cli.output import check_writable
-        from finesight.errors import ConfigError
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.checkpoints.decoder import open_decoder
+    from finesight.checkpoints.small import DECODER_NAME, find_decoder
+    from finesight.cli.output import check_writable
+    from finesight.errors import ConfigError
 
-        if out.exists():
-            raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
-        check_writable(out, is_folder=True)
-        found = open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
-        lines = _import_with(weights, found)(
-            found, find_checkpoint(tower), out, extra_blocks=extra_blocks, max_pixels=max_pixels
-        )
-        for line in (*(lines or ()), f"wrote {out}"):
-            typer.echo(line, err=True)
+    if out.exists():
+        raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
+    check_writable(out, is_folder=True)
+    found = open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
+    lines = _import_with(weights, found)(
+        found, find_checkpoint(tower), out, extra_blocks=extra_blocks, max_pixels=max_pixels
+    )
+    for line in (*(lines or ()), f"wrote {out}"):
+        typer.echo(line, err=True)
 
 
 def _import_with(

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.located import (
     Done,
     PicturePages,
@@ -22,9 +22,9 @@ from finesight.cli.located import (
     shown_files,
     write_drawn,
 )
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable, print_json
 from finesight.cli.pictures import is_many
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ Show = Annotated[
 ]
 
 
+@command
 def inspect(
     context: typer.Context,
     preset: Name,
@@ -68,48 +69,38 @@ def inspect(
     reference: Reference = None,
     overrides: Set = None,
     show: Show = False,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
     report: options.Report = None,
     sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Check pictures: pass, fail or unsure, with what was found, where, and how sure.
 
     Prints one line per check: verdict, severity, check and message. The exit code is 0 if all pictures pass, 3 if one
     fails, 4 if one is unsure and none fails, 1 if a picture could not be opened and none fails.
     """
-    with reported(debug=debug):
-        from finesight.apps.grounding.presets import read_inspection
+    from finesight.apps.grounding.presets import read_inspection
 
-        inspection = read_inspection(preset, overrides=overrides or ())
-        if show:
-            from finesight.config.load import recipe_text
+    inspection = read_inspection(preset, overrides=overrides or ())
+    if show:
+        from finesight.config.load import recipe_text
 
-            sys.stdout.write(recipe_text(inspection))
-            return
-        _check(preset, inspection, image, reference)
-        written = Written(save_overlay, report)
-        written.check()
-        if sarif is not None:
-            check_writable(sarif, is_folder=False)
-        parts = options.media_of(context, image, pages=pages)
-        done = _inspected(parts, inspection, reference, ModelChoice.of(locals()), locals())
-        files = _write(done, written, inspection, sarif)
-        named = is_many(image or []) or bool(pages)
-        _print(done, files, named=named, model=model if as_json else None)
-        _exit(done)
+        sys.stdout.write(recipe_text(inspection))
+        return
+    _check(preset, inspection, image, reference)
+    written = Written(save_overlay, report)
+    written.check()
+    if sarif is not None:
+        check_writable(sarif, is_folder=False)
+    parts = options.media_of(context, image, pages=pages)
+    done = _inspected(parts, inspection, reference, model, min_pixels, max_pixels)
+    files = _write(done, written, inspection, sarif)
+    named = is_many(image or []) or bool(pages)
+    _print(done, files, named=named, model=model.name if as_json else None)
+    _exit(done)
 
 
 def _check(
@@ -133,20 +124,20 @@ def _inspected(
     parts: Sequence[Part],
     inspection: Inspection,
     reference: str | None,
-    choice: ModelChoice,
-    values: Mapping[str, Any],
+    model: DraftingModel,
+    min_pixels: int | None,
+    max_pixels: int | None,
 ) -> Done:
-    """Inspect each picture; the reference is opened before the model, whose pixel budgets are among the values."""
+    """Inspect each picture; the reference is opened before the model."""
     from finesight.api.grounding import pixels_of, responder_of, search_for
     from finesight.apps.grounding.inspect import inspect as inspect_picture
-    from finesight.cli.batch import opened
     from finesight.conversation import ImagePart
     from finesight.media.source import source_name
 
     beside = None if reference is None else pixels_of(ImagePart(source=reference))
-    model = opened(choice, 8, deterministic=False)
-    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
-    search, responder = search_for(model, **budgets), responder_of(model)
+    loaded = model.opened(8)
+    search = search_for(loaded, min_pixels=min_pixels, max_pixels=max_pixels)
+    responder = responder_of(loaded)
 
     def work(part: ImagePart) -> Inspected:
         return inspect_picture(

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
-from finesight.cli.located import PicturePages, Written, each_picture, show_located
+from finesight.cli.command import command
+from finesight.cli.located import Done, PicturePages, Written, each_picture, show_located
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.pictures import is_many
-from finesight.cli.session import ModelChoice, Outputs, run
+from finesight.cli.session import Outputs, run
+from finesight.conversation import ImagePart
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.api.model import Model
+    from finesight.api.options import AskOptions
     from finesight.apps.grounding.detect import Search
     from finesight.apps.grounding.export import Format
     from finesight.apps.grounding.records import Located
@@ -44,41 +48,49 @@ class ExportFormat(StrEnum):
     VOC = "voc"
 
 
-Count = Annotated[
-    bool,
-    typer.Option(
-        "--count",
-        help="Count every instance: each is verified, and the number is compared with the answer to a question. "
-        "Prints number, status and phrase.",
-    ),
-]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Ask about the crop of each thing whether it is one.")
-]
-Tile = Annotated[
-    str | None,
-    typer.Option(
-        help="Divide a huge picture into overlapping tiles: auto, off, or the side of a tile in pixels.",
-        metavar="auto|off|N",
-    ),
-]
-Also = Annotated[
-    list[str] | None, typer.Option(help="Another phrase. Repeatable.", metavar="PHRASE")
-]
-MaxCalls = Annotated[
-    int, typer.Option(min=1, help="Most tiles of a picture, the whole one included.", metavar="N")
-]
-Export = Annotated[
-    list[ExportFormat] | None,
-    typer.Option(
-        "--export",
-        help="Write the boxes into --out as coco, coco-results, yolo, label-studio, fiftyone or voc. Repeatable.",
-        metavar="FORMAT",
-    ),
-]
-Out = Annotated[Path | None, typer.Option(help="Folder of the files of --export.", metavar="DIR")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """Options of a search with checks."""
+
+    count: Annotated[
+        bool,
+        typer.Option(
+            "--count",
+            help="Count every instance: each is verified, and the number is compared with the answer to a question. "
+            "Prints number, status and phrase.",
+        ),
+    ] = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Ask about the crop of each thing whether it is one.")
+    ] = False
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            help="Divide a huge picture into overlapping tiles: auto, off, or the side of a tile in pixels.",
+            metavar="auto|off|N",
+        ),
+    ] = None
+    also: Annotated[
+        list[str] | None, typer.Option(help="Another phrase. Repeatable.", metavar="PHRASE")
+    ] = None
+    export: Annotated[
+        list[ExportFormat] | None,
+        typer.Option(
+            "--export",
+            help="Write the boxes into --out as coco, coco-results, yolo, label-studio, fiftyone or voc. Repeatable.",
+            metavar="FORMAT",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files of --export.", metavar="DIR")
+    ] = None
+    max_calls: Annotated[
+        int,
+        typer.Option(min=1, help="Most tiles of a picture, the whole one included.", metavar="N"),
+    ] = 35
 
 
+@command
 def locate(
     context: typer.Context,
     phrase: Annotated[str, typer.Argument(help='What to find, such as "the red square".')],
@@ -89,16 +101,8 @@ def locate(
     every: Annotated[
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
     ] = False,
-    count: Count = False,
-    verify: Verify = False,
-    tile: Tile = None,
-    also: Also = None,
-    export: Export = None,
-    out: Out = None,
-    max_calls: MaxCalls = 35,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    search: SearchOptions,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
     report: options.Report = None,
@@ -106,13 +110,6 @@ def locate(
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = None,
     seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    draft_tokens: options.DraftTokens = 0,
-    vision_weights: options.VisionWeights = None,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Find what a phrase describes, in pixels of the original picture.
 
@@ -123,54 +120,43 @@ def locate(
     With --count, --verify, --tile, --also or --export, the picture is searched with checks: lines end with a score,
     absence is confirmed by a second question, and the exit code is 1 if a picture or a tile was not read.
     """
-    with reported(debug=debug):
-        asks_many = is_many(image) or bool(pages)
-        if _searches(context, locals()):
-            _search(options.media_of(context, image, pages=pages), locals(), asks_many)
-            return
-        outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
-        outputs.check()
-        from finesight.api.options import conversation_from
-        from finesight.apps.grounding.prompts import locate_question
-
-        given = options.given(locals())
-        question = locate_question(phrase, shape, all_=every)
+    asks_many = is_many(image) or bool(pages)
+    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    given = options.given({**limits, "max_new_tokens": max_new_tokens, "seed": seed})
+    if _searches(context, search):
         parts = options.media_of(context, image, pages=pages)
-        conversations = [conversation_from(question, [part], given) for part in parts]
-        choice = ModelChoice.of(locals())
-        run(choice, conversations, given, outputs)
+        written = Written(save_overlay, report, search.out, _formats(search.export, shape))
+        written.check()
+        loaded = model.opened(8)
+        how = _search_of(loaded, search, shape, given, every=every)
+        done = _searched(parts, [phrase, *(search.also or [])], loaded, how)
+        named = model.name if as_json else None
+        show_located(done, written, counts=search.count, is_many=asks_many, model=named)
+        return
+    outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
+    outputs.check()
+    from finesight.api.options import conversation_from
+    from finesight.apps.grounding.prompts import locate_question
+
+    question = locate_question(phrase, shape, all_=every)
+    parts = options.media_of(context, image, pages=pages)
+    run(model, [conversation_from(question, [part], given) for part in parts], given, outputs)
 
 
-def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -> None:
-    """Search pictures with checks.
-
-    Args:
-        parts: the pictures.
-        values: all arguments of the command, by name.
-        asks_many: whether several pictures were given.
-    """
-    formats = _formats(values["export"], values["shape"])
-    written = Written(values["save_overlay"], values["report"], values["out"], formats)
-    written.check()
-    from finesight.api.grounding import locate_in, responder_of
-    from finesight.cli.batch import opened
-    from finesight.conversation import ImagePart
-
-    choice = ModelChoice.of(values)
-    model = opened(choice, 8, deterministic=False)
-    search = _search_of(model, values)
-    phrases = [values["phrase"], *(values["also"] or [])]
-    responder = responder_of(model)
-
-    def work(part: ImagePart) -> Located:
-        return locate_in(responder, phrases, part, search)
-
-    def words(located: Located) -> str:
-        return ", ".join(f"{one.count} {one.phrase}" for one in located.sought)
-
-    done = each_picture([one for one in parts if isinstance(one, ImagePart)], work, words)
-    named = choice.name if values["as_json"] else None
-    show_located(done, written, counts=values["count"], is_many=asks_many, model=named)
+def _searches(context: typer.Context, search: SearchOptions) -> bool:
+    """Whether pictures are searched with checks; raises `ConfigError` for an option without effect."""
+    flags = (search.count, search.verify, search.also, search.export)
+    searches = any(flags) or search.tile is not None
+    found = context.get_parameter_source("max_calls")
+    is_given = found is not None and found.name in ("COMMANDLINE", "ENVIRONMENT")
+    if is_given and (not searches or search.tile == "off"):
+        raise ConfigError(
+            f"--max-calls has no effect {'with --tile off' if searches else 'on a single question'}",
+            hint="give --tile auto to divide the picture, or leave it out",
+        )
+    if not searches:
+        Written(folder=search.out).check()
+    return searches
 
 
 def _formats(export: Sequence[ExportFormat] | None, shape: Shape) -> list[Format]:
@@ -185,41 +171,26 @@ def _formats(export: Sequence[ExportFormat] | None, shape: Shape) -> list[Format
     return formats
 
 
-def _searches(context: typer.Context, values: Mapping[str, Any]) -> bool:
-    """Whether pictures are searched with checks; raises `ConfigError` for an option without effect."""
-    flags = ("count", "verify", "also", "export")
-    searches = any(values[name] for name in flags) or values["tile"] is not None
-    found = context.get_parameter_source("max_calls")
-    is_given = found is not None and found.name in ("COMMANDLINE", "ENVIRONMENT")
-    if is_given and (not searches or values["tile"] == "off"):
-        raise ConfigError(
-            f"--max-calls has no effect {'with --tile off' if searches else 'on a single question'}",
-            hint="give --tile auto to divide the picture, or leave it out",
-        )
-    if not searches:
-        Written(folder=values["out"]).check()
-    return searches
-
-
-def _search_of(model: Model, values: Mapping[str, Any]) -> Search:
-    """The search that the arguments describe, with the pixel budgets of the model."""
-    from dataclasses import replace
-
+def _search_of(
+    model: Model, asked: SearchOptions, shape: Shape, given: AskOptions, *, every: bool
+) -> Search:
+    """The search that the options describe, with the pixel budgets of the model."""
     from finesight.api.grounding import search_for
 
-    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
-    search = replace(
-        search_for(model, **budgets),
-        shape=values["shape"].value,
-        every=values["every"] or values["count"],
-        count=values["count"],
-        verify=values["verify"],
-        tile=_tiling(values["tile"]),
-        max_calls=values["max_calls"],
+    search = search_for(
+        model, min_pixels=given.get("min_pixels"), max_pixels=given.get("max_pixels")
     )
-    tokens = values["max_new_tokens"] or search.sampling.max_new_tokens
-    sampling = replace(search.sampling, max_new_tokens=tokens, seed=values["seed"])
-    return replace(search, sampling=sampling)
+    tokens = given.get("max_new_tokens") or search.sampling.max_new_tokens
+    return replace(
+        search,
+        shape=shape.value,
+        every=every or asked.count,
+        count=asked.count,
+        verify=asked.verify,
+        tile=_tiling(asked.tile),
+        max_calls=asked.max_calls,
+        sampling=replace(search.sampling, max_new_tokens=tokens, seed=given.get("seed")),
+    )
 
 
 def _tiling(text: str | None) -> Tiling:
@@ -227,3 +198,18 @@ def _tiling(text: str | None) -> Tiling:
     if text is None or text == "auto":
         return "auto"
     return int(text) if text.isdecimal() else cast("Tiling", text)
+
+
+def _searched(parts: Sequence[Part], phrases: Sequence[str], model: Model, search: Search) -> Done:
+    """Search each picture, with progress."""
+    from finesight.api.grounding import locate_in, responder_of
+
+    responder = responder_of(model)
+
+    def work(part: ImagePart) -> Located:
+        return locate_in(responder, phrases, part, search)
+
+    def words(located: Located) -> str:
+        return ", ".join(f"{one.count} {one.phrase}" for one in located.sought)
+
+    return each_picture([one for one in parts if isinstance(one, ImagePart)], work, words)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options, screens
+from finesight.cli import options
 from finesight.cli.agent import TraceFolder
 from finesight.cli.agent_gate import ApprovalSeconds, SecretNames, gate_of
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_writable
-from finesight.cli.session import ModelChoice
+from finesight.cli.screens import ScreenChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,76 +44,57 @@ Seconds = Annotated[float, typer.Option(min=1, help="Most seconds.")]
 class _Lazily:
     """A model that is loaded with its first question, so that the assistant does not wait for it at the start."""
 
-    choice: ModelChoice
+    choice: DraftingModel
     _model: list[Responder] = field(default_factory=list)
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         if not self._model:
-            from finesight.cli.batch import opened
-
-            self._model.append(opened(self.choice, 1, deterministic=False))
+            self._model.append(self.choice.opened())
         return self._model[0].respond(conversations, sampling)
 
 
+@command
 def mcp(
     *,
-    browser: screens.BrowserPage = None,
-    allow_origin: screens.Origins = None,
-    desktop: screens.Desktop = None,
-    display: screens.DisplayName = None,
-    network: screens.Network = False,
-    phone: screens.PhoneName = None,
-    app: screens.Apps = None,
-    window: screens.Window = "1280x800",
-    scale: screens.Scale = 1.0,
+    screen: ScreenChoice,
     trace: TraceFolder = None,
     approve: Approve = "never",
     approval_seconds: ApprovalSeconds = None,
     secret: SecretNames = None,
     steps: Steps = 1000,
     seconds: Seconds = 86400.0,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Serve a screen to another assistant: look, locate, read and act, over MCP (stdio).
 
     Steps pass the gate of `finesight agent`: consequential ones are refused unless --approve allows them. The model
     answers locate and read, and is loaded with the first of them. Needs the extra `agents`.
     """
-    with reported(debug=debug):
-        choice, model_choice = screens.ScreenChoice.of(locals()), ModelChoice.of(locals())
-        if approve == "terminal":
-            raise ConfigError("--approve terminal needs standard input, which the protocol uses")
-        if trace is not None:
-            check_writable(trace, is_folder=True)
-        from finesight.apps.agent.records import AgentOptions
+    screen.check()
+    if approve == "terminal":
+        raise ConfigError("--approve terminal needs standard input, which the protocol uses")
+    if trace is not None:
+        check_writable(trace, is_folder=True)
+    from finesight.apps.agent.records import AgentOptions
 
-        gate = gate_of(approve, approval_seconds, secret or [], trace)
-        settings = AgentOptions(
-            hints=False,
-            regrounds=False,
-            judges=False,
-            most_steps=steps,
-            most_seconds=seconds,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-        )
-        _serve(choice, model_choice, settings, gate, trace)
+    gate = gate_of(approve, approval_seconds, secret or [], trace)
+    settings = AgentOptions(
+        hints=False,
+        regrounds=False,
+        judges=False,
+        most_steps=steps,
+        most_seconds=seconds,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    _serve(screen, model, settings, gate, trace)
 
 
 def _serve(
-    choice: screens.ScreenChoice,
-    model: ModelChoice,
+    chosen: ScreenChoice,
+    model: DraftingModel,
     settings: AgentOptions,
     gate: Gate,
     folder: Path | None,
@@ -124,7 +106,7 @@ def _serve(
     from finesight.apps.agent.trace import Trace
 
     with (
-        closing(choice.opened()) as screen,
+        closing(chosen.opened()) as screen,
         tempfile.TemporaryDirectory(prefix="finesight-mcp-") as scratch,
     ):
         meta = {

@@ -169,31 +169,9 @@ Fit = Annotated[
         help="Shrink the media until the prompt has at most this many tokens, such as 8192 or 8k.",
     ),
 ]
-NumberMedia = Annotated[
-    bool,
-    typer.Option(
-        "--add-vision-id", help='Write "Picture 1: ", "Video 1: " and so on before the media.'
-    ),
-]
 System = Annotated[str | None, typer.Option(help="System message.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help=field_help(Sampling, "max_new_tokens"))]
 Temperature = Annotated[float | None, typer.Option(help=field_help(Sampling, "temperature"))]
-TopP = Annotated[float | None, typer.Option(help=field_help(Sampling, "top_p"))]
-TopK = Annotated[int | None, typer.Option(help=field_help(Sampling, "top_k"))]
-MinP = Annotated[float | None, typer.Option(help=field_help(Sampling, "min_p"))]
-RepetitionPenalty = Annotated[
-    float | None, typer.Option(help=field_help(Sampling, "repetition_penalty"))
-]
-PresencePenalty = Annotated[
-    float | None, typer.Option(help=field_help(Sampling, "presence_penalty"))
-]
-FrequencyPenalty = Annotated[
-    float | None, typer.Option(help=field_help(Sampling, "frequency_penalty"))
-]
-Stop = Annotated[
-    list[str] | None,
-    typer.Option(help=field_help(Sampling, "stop", "Repeatable."), metavar="TEXT"),
-]
 Seed = Annotated[int | None, typer.Option(help=field_help(Sampling, "seed"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 SaveOverlay = Annotated[
@@ -241,8 +219,45 @@ Threads = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionOptions:
+    """Options of questions that `ask` and `chat` share."""
+
+    fps: Fps = None
+    nframes: NumFrames = None
+    min_pixels: MinPixels = None
+    max_pixels: MaxPixels = None
+    fit_tokens: Fit = None
+    add_vision_id: Annotated[
+        bool,
+        typer.Option(
+            "--add-vision-id", help='Write "Picture 1: ", "Video 1: " and so on before the media.'
+        ),
+    ] = False
+    system: System = None
+    max_new_tokens: MaxNewTokens = None
+    temperature: Temperature = None
+    top_p: Annotated[float | None, typer.Option(help=field_help(Sampling, "top_p"))] = None
+    top_k: Annotated[int | None, typer.Option(help=field_help(Sampling, "top_k"))] = None
+    min_p: Annotated[float | None, typer.Option(help=field_help(Sampling, "min_p"))] = None
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help=field_help(Sampling, "repetition_penalty"))
+    ] = None
+    presence_penalty: Annotated[
+        float | None, typer.Option(help=field_help(Sampling, "presence_penalty"))
+    ] = None
+    frequency_penalty: Annotated[
+        float | None, typer.Option(help=field_help(Sampling, "frequency_penalty"))
+    ] = None
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help=field_help(Sampling, "stop", "Repeatable."), metavar="TEXT"),
+    ] = None
+    seed: Seed = None
+
+
 def given(values: Mapping[str, object]) -> AskOptions:
-    """The fields of `AskOptions` among a command's arguments, without those that were not given.
+    """The fields of `AskOptions` among values by name, without those that were not given.
 
     Not given are None, False and an empty list.
     """

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import ModelChoice
 from finesight.cli.output import print_json, readable_duration, readable_size
 from finesight.cli.plan_train import check_options, plan_train
-from finesight.cli.session import ModelChoice
 
 if TYPE_CHECKING:
     from finesight.api.options import AskOptions
@@ -45,6 +45,7 @@ PictureTokens = Annotated[
 ]
 
 
+@command
 def plan(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="Question or instruction.")] = "",
@@ -66,13 +67,11 @@ def plan(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
-    threads: options.Threads = None,
     train: Train = None,
     override: Override = None,
     ranks: Ranks = 1,
     picture_tokens: PictureTokens = None,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Estimate tokens, memory and time of a question without loading weights.
 
@@ -85,21 +84,24 @@ def plan(
     time of a step. It reads the recipe and the shape of its model only, and model.folder may be the
     name of a release.
     """
-    with reported(debug=debug):
-        check_options(context, is_training=train is not None)
-        if train is not None:
-            plan_train(train, override, ranks=ranks, picture_tokens=picture_tokens, as_json=as_json)
-            return
-        from finesight.api.options import conversation_from
+    check_options(context, is_training=train is not None)
+    if train is not None:
+        plan_train(train, override, ranks=ranks, picture_tokens=picture_tokens, as_json=as_json)
+        return
+    from finesight.api.options import conversation_from
 
-        given = options.given(locals())
-        parts = options.media_of(context, image, video, pdf, pages)
-        conversation = conversation_from(question, parts, given)
-        outcome = _estimate(ModelChoice(model, device, dtype, weights), conversation, given, fit)
-        if as_json:
-            print_json(outcome.to_dict())
-        else:
-            sys.stdout.write("".join(line + "\n" for line in plan_lines(outcome)))
+    media = {"fps": fps, "nframes": nframes, "start": start, "end": end}
+    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    asked = {"system": system, "max_new_tokens": max_new_tokens}
+    given = options.given({**media, **limits, **asked})
+    choice = ModelChoice(name=model, device=device, dtype=dtype, weights=weights)
+    parts = options.media_of(context, image, video, pdf, pages)
+    conversation = conversation_from(question, parts, given)
+    outcome = _estimate(choice, conversation, given, fit)
+    if as_json:
+        print_json(outcome.to_dict())
+    else:
+        sys.stdout.write("".join(line + "\n" for line in plan_lines(outcome)))
 
 
 def _estimate(

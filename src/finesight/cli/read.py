@@ -5,27 +5,24 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli import extract, options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable
 from finesight.cli.progress import ItemProgress
 from finesight.cli.read_output import Format, Results, note, raise_if_not_read, show
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.api.options import AskOptions
     from finesight.apps.document.ask import DocumentAnswer
     from finesight.apps.document.job import Job
-    from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import Document, ReadPage, Route
     from finesight.responder import Responder
 
@@ -128,6 +125,7 @@ AskPages = Annotated[
 ]
 
 
+@command
 def read(
     files: Files,
     *,
@@ -146,20 +144,11 @@ def read(
     schema: extract.SchemaFile = None,
     one_document: extract.OneDocument = False,
     report: options.Report = None,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Read documents; without --out, the Markdown is printed.
 
@@ -169,41 +158,34 @@ def read(
     was not read to its end, or a question got no answer; everything that was read is written. It is 3 if an
     extracted value is in doubt or a rule of the schema fails.
     """
-    with reported(debug=debug):
-        _check(out, formats, report, ask or [], ask_pages)
-        fields = extract.checked(schema, out, formats, report, is_one=one_document)
-        from finesight.apps.document.job import Job
-        from finesight.apps.document.pages import find_pages
-
-        asked = _options(options.given(locals()), locals())
-        job = Job(find_pages(files, pages), asked, model, dpi=dpi, folder=out)
-        responder = _responder(ModelChoice.of(locals()))
-        if route is RouteChoice.AUTO:
-            job = _probed(job, responder)
-        document = _read(job, responder, order)
-        answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
-        results = Results(document, job.pages, dpi, tuple(answers), model)
-        if fields is not None:
-            fields.show(results, responder, asked, as_json=as_json)
-            return
-        show(results, out, formats, report, as_json=as_json)
-        raise_if_not_read(results)
-
-
-def _options(given: AskOptions, values: Mapping[str, Any]) -> ReadOptions:
-    """How pages are read, from the local variables of the command."""
+    _check(out, formats, report, ask or [], ask_pages)
+    fields = extract.checked(schema, out, formats, report, is_one=one_document)
+    from finesight.apps.document.job import Job
+    from finesight.apps.document.pages import find_pages
     from finesight.apps.document.read import ReadOptions
 
-    return ReadOptions(
-        route=_ROUTES[values["route"]],
-        max_tries=values["max_tries"],
-        max_new_tokens=given.get("max_new_tokens") or 2048,
-        min_pixels=given.get("min_pixels"),
-        max_pixels=given.get("max_pixels"),
-        upright=values["upright"] is UprightChoice.AUTO,
-        is_photo=values["photo"],
-        max_figures=values["max_figures"],
+    asked = ReadOptions(
+        route=_ROUTES[route],
+        max_tries=max_tries,
+        max_new_tokens=max_new_tokens or 2048,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+        upright=upright is UprightChoice.AUTO,
+        is_photo=photo,
+        max_figures=max_figures,
     )
+    job = Job(find_pages(files, pages), asked, model.name, dpi=dpi, folder=out)
+    responder = model.opened()
+    if route is RouteChoice.AUTO:
+        job = _probed(job, responder)
+    document = _read(job, responder, order)
+    answers = [_answered(each, document, job, responder, ask_pages or 8) for each in ask or []]
+    results = Results(document, job.pages, dpi, tuple(answers), model.name)
+    if fields is not None:
+        fields.show(results, responder, asked, as_json=as_json)
+        return
+    show(results, out, formats, report, as_json=as_json)
+    raise_if_not_read(results)
 
 
 def _check(
@@ -250,12 +232,6 @@ def _answered(
         dpi=job.dpi,
         max_pixels=job.options.max_pixels,
     )
-
-
-def _responder(choice: ModelChoice) -> Responder:
-    from finesight.cli.batch import opened
-
-    return opened(choice, 1, deterministic=False)
 
 
 def _probed(job: Job, responder: Responder) -> Job:

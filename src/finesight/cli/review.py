@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import CHECK_FAILED, reported
+from finesight.cli.command import command
+from finesight.cli.errors import CHECK_FAILED
+from finesight.cli.model_choice import DraftingModel
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.read import RouteChoice, RouteOption
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ Pages = Annotated[
 ]
 
 
+@command
 def review(
     file: Contract,
     *,
@@ -52,57 +54,46 @@ def review(
     annotated: Annotated_ = None,
     pages: Pages = None,
     route: RouteOption = RouteChoice.AUTO,
-    model: options.ModelName = options.DEFAULT_MODEL,
-    mmproj: options.Mmproj = None,
-    adapters: options.Adapters = None,
+    model: DraftingModel,
     as_json: options.AsJson = False,
     report: options.Report = None,
     sarif: options.Sarif = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     max_new_tokens: options.MaxNewTokens = 2048,
-    device: options.Device = "auto",
-    dtype: options.Dtype = None,
-    weights: options.Weights = None,
-    vision_weights: options.VisionWeights = None,
-    draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Review a contract: pass, fail, missing or unclear for each rule, with quotes and their places.
 
     Prints one line per rule, and one per clause that differs from the earlier version. A clause is missing only if
     every page was read. The exit code is 3 if a rule whose severity is error does not pass. This is no legal advice.
     """
-    with reported(debug=debug):
-        _check(rules, against, annotated, report, sarif)
-        from finesight.api.reviewing import review_with
-        from finesight.apps.extract.ask import ExtractOptions
-        from finesight.apps.review.rules import Playbook, load_rules
-        from finesight.cli.batch import opened
+    _check(rules, against, annotated, report, sarif)
+    from finesight.api.reviewing import review_with
+    from finesight.apps.extract.ask import ExtractOptions
+    from finesight.apps.review.rules import Playbook, load_rules
 
-        playbook = Playbook("", ()) if rules is None else load_rules(rules)
-        found = review_with(
-            file,
-            playbook,
-            opened(ModelChoice.of(locals()), 1, deterministic=False),
-            name=model,
-            against=against,
-            pages=pages,
-            route=route.value,
-            options=ExtractOptions(
-                max_new_tokens=max_new_tokens or 2048,
-                min_pixels=min_pixels,
-                max_pixels=max_pixels,
-            ),
-            annotated=annotated,
-            report=report,
-            sarif=sarif,
-        )
-        for path in (annotated, report, sarif):
-            if path is not None:
-                sys.stderr.write(f"wrote {path}\n")
-        _show(found, as_json=as_json)
+    playbook = Playbook("", ()) if rules is None else load_rules(rules)
+    found = review_with(
+        file,
+        playbook,
+        model.opened(),
+        name=model.name,
+        against=against,
+        pages=pages,
+        route=route.value,
+        options=ExtractOptions(
+            max_new_tokens=max_new_tokens or 2048,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+        ),
+        annotated=annotated,
+        report=report,
+        sarif=sarif,
+    )
+    for path in (annotated, report, sarif):
+        if path is not None:
+            sys.stderr.write(f"wrote {path}\n")
+    _show(found, as_json=as_json)
 
 
 def _check(

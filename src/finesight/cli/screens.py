@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -20,89 +19,70 @@ if TYPE_CHECKING:
     from finesight.geometry import Size
     from finesight.screen.environment import Screen
 
-BrowserPage = Annotated[
-    str | None,
-    typer.Option("--browser", help="Page to work on, in a browser of its own.", metavar="FILE|URL"),
-]
-Origins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-origin",
-        help="Further origin that the page may load. Repeatable.",
-        metavar="ORIGIN",
-    ),
-]
-Desktop = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Program to work on, with its arguments, on a desktop of its own. Repeatable.",
-        metavar="COMMAND",
-    ),
-]
-DisplayName = Annotated[
-    str | None,
-    typer.Option("--display", help="Running X11 display to work on.", metavar=":N"),
-]
-Network = Annotated[
-    bool, typer.Option("--network", help="Let the programs of --desktop use the network.")
-]
-PhoneName = Annotated[
-    str | None,
-    typer.Option(
-        "--phone",
-        help="Phone to work on: a serial of `adb devices`, host:port, any for the only one, or practice for a"
-        " simulated one.",
-        metavar="SERIAL",
-    ),
-]
-Apps = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--app",
-        help="Package of an app that the phone opens by name. Repeatable.",
-        metavar="NAME=PACKAGE",
-    ),
-]
-Window = Annotated[
-    str, typer.Option(help="Size of the page in CSS pixels, or of the desktop.", metavar="WxH")
-]
-Scale = Annotated[float, typer.Option(min=0.5, max=4, help="Screenshot pixels per CSS pixel.")]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenChoice:
-    """A screen; the attributes are named as the options."""
+    """Options that choose a screen."""
 
-    browser: str | None = None
-    allow_origin: list[str] | None = None
-    desktop: list[str] | None = None
-    display: str | None = None
-    network: bool = False
-    phone: str | None = None
-    app: list[str] | None = None
-    window: str = "1280x800"
-    scale: float = 1.0
+    browser: Annotated[
+        str | None,
+        typer.Option(help="Page to work on, in a browser of its own.", metavar="FILE|URL"),
+    ] = None
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Further origin that the page may load. Repeatable.",
+            metavar="ORIGIN",
+        ),
+    ] = None
+    desktop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Program to work on, with its arguments, on a desktop of its own. Repeatable.",
+            metavar="COMMAND",
+        ),
+    ] = None
+    display: Annotated[
+        str | None, typer.Option(help="Running X11 display to work on.", metavar=":N")
+    ] = None
+    network: Annotated[
+        bool, typer.Option("--network", help="Let the programs of --desktop use the network.")
+    ] = False
+    phone: Annotated[
+        str | None,
+        typer.Option(
+            help="Phone to work on: a serial of `adb devices`, host:port, any for the only one, or practice for a"
+            " simulated one.",
+            metavar="SERIAL",
+        ),
+    ] = None
+    app: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Package of an app that the phone opens by name. Repeatable.",
+            metavar="NAME=PACKAGE",
+        ),
+    ] = None
+    window: Annotated[
+        str, typer.Option(help="Size of the page in CSS pixels, or of the desktop.", metavar="WxH")
+    ] = "1280x800"
+    scale: Annotated[
+        float, typer.Option(min=0.5, max=4, help="Screenshot pixels per CSS pixel.")
+    ] = 1.0
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> ScreenChoice:
-        """The choice of a command, from its local variables.
-
-        Raises:
-            ConfigError: no screen is given, or more than one.
-        """
-        chosen = cls(**{each.name: values[each.name] for each in fields(cls)})
+    def check(self) -> None:
+        """Raise `ConfigError` if no screen is given, or more than one, or an option has no effect."""
         kinds = {
-            "--browser": chosen.browser is not None,
-            "--desktop": bool(chosen.desktop),
-            "--display": chosen.display is not None,
-            "--phone": chosen.phone is not None,
+            "--browser": self.browser is not None,
+            "--desktop": bool(self.desktop),
+            "--display": self.display is not None,
+            "--phone": self.phone is not None,
         }
         given = [name for name, is_given in kinds.items() if is_given]
         if len(given) != 1:
             what = f"{' and '.join(given)} are given" if given else "there is no screen"
             raise ConfigError(what, hint=f"give one of {', '.join(kinds)}")
-        chosen._check_used(given[0])
-        return chosen
+        self._check_used(given[0])
 
     def _check_used(self, kind: str) -> None:
         """Raise if an option is given that the chosen screen does not use."""

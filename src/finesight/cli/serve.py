@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.command import command
 from finesight.cli.imports import import_torch
 from finesight.cli.progress import StageProgress
 from finesight.errors import ConfigError
@@ -126,6 +126,7 @@ class _Loading:
     engine: EngineOptions
 
 
+@command
 def serve(
     *,
     model: Models = None,
@@ -151,40 +152,37 @@ def serve(
     dtype: options.Dtype = None,
     weights: options.Weights = None,
     draft_tokens: options.DraftTokens = 0,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Answer HTTP requests in the OpenAI format, and show a page on which a model can be tried.
 
     Media come as data: addresses; hosts and folders are closed until they are allowed. Stop it with Ctrl-C or SIGTERM.
     """
-    with reported(debug=debug):
-        if new_key is not None:
-            _print_key(new_key)
-            return
-        from finesight.cli.server_memory import bound_memory
-        from finesight.server.settings import ServerSettings
+    if new_key is not None:
+        _print_key(new_key)
+        return
+    from finesight.cli.server_memory import bound_memory
+    from finesight.server.settings import ServerSettings
 
-        bound_memory()
-        settings = ServerSettings(
-            max_body_mb=max_body_mb,
-            answer_seconds=answer_seconds,
-            max_requests=max_requests,
-            max_live=max_live,
-            requests_per_minute=requests_per_minute,
-            hosts=tuple(allow_host or ()),
-            folders=tuple(allow_folder or ()),
-            origins=tuple(allow_origin or ()),
-            server_names=_server_names(server_name, api_keys, host),
-            keys_file=api_keys,
-            drain_seconds=drain_seconds,
-        )
-        settings.check()
-        engine = _engine_options(concurrency, max_requests, draft_tokens)
-        how = _Loading(device, dtype, weights, settings.hosts, engine)
-        offers = partial(_offers, model, adapters, mmproj, how)
-        run = partial(_run_on_ray, replicas) if replicas else _run
-        run(offers, settings, host, port)
+    bound_memory()
+    settings = ServerSettings(
+        max_body_mb=max_body_mb,
+        answer_seconds=answer_seconds,
+        max_requests=max_requests,
+        max_live=max_live,
+        requests_per_minute=requests_per_minute,
+        hosts=tuple(allow_host or ()),
+        folders=tuple(allow_folder or ()),
+        origins=tuple(allow_origin or ()),
+        server_names=_server_names(server_name, api_keys, host),
+        keys_file=api_keys,
+        drain_seconds=drain_seconds,
+    )
+    settings.check()
+    engine = _engine_options(concurrency, max_requests, draft_tokens)
+    how = _Loading(device, dtype, weights, settings.hosts, engine)
+    offers = partial(_offers, model, adapters, mmproj, how)
+    run = partial(_run_on_ray, replicas) if replicas else _run
+    run(offers, settings, host, port)
 
 
 def _server_names(names: list[str] | None, keys: Path | None, host: str) -> tuple[str, ...] | None:
@@ -234,7 +232,6 @@ def _offer(
     import_torch()
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
-    from finesight.api.network import checked_weights
     from finesight.server.media import fetch_policy
     from finesight.server.models import Offer, Served
 
@@ -251,7 +248,7 @@ def _offer(
                 folder,
                 device=how.device,
                 dtype=how.dtype,
-                weights=checked_weights(how.weights),
+                weights=how.weights,
                 adapters=adapters,
                 engine=how.engine,
                 fetch_policy=fetch_policy(how.hosts),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the memory of a server flat that runs for weeks and meets ever new lengths of prompts."""
+"""Bounds the memory of a server that runs for weeks and gets prompts of many lengths."""
 
 from __future__ import annotations
 

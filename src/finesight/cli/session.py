@@ -8,10 +8,10 @@ a second, not after the minutes that loading a large model can take.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finesight.cli.imports import import_torch
 from finesight.cli.output import check_report, check_writable, print_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from finesight.api.checkpoints import GenerationDefaults
     from finesight.api.model import Model
     from finesight.api.options import AskOptions
+    from finesight.cli.model_choice import ModelChoice
     from finesight.conversation import Conversation, MediaRecord, Reply, Sampling, StreamEvent
     from finesight.parse.answer import Answer
 
@@ -30,37 +31,6 @@ _LONGEST_ANSWER = 300
 """Characters shown of an answer without boxes or points."""
 _MOST_NOTED = 5
 """Largest number of media of one question whose notes are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model, and how it is loaded.
-
-    Attributes:
-        name: its name or path.
-        device: where it computes.
-        dtype: of its weights; None takes the checkpoint's.
-        weights: format of packed weights; None packs nothing.
-        draft_tokens: tokens that are guessed from the prompt.
-        adapters: folders of LoRA adapters, or NAME=FOLDER.
-        mmproj: GGUF file of the vision tower; None takes the one beside the model.
-        vision_weights: format of the vision tower's weights; None rounds nothing.
-    """
-
-    name: str
-    device: str
-    dtype: str | None
-    weights: str | None = None
-    draft_tokens: int = 0
-    adapters: Sequence[str] | None = None
-    mmproj: Path | None = None
-    vision_weights: str | None = None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> ModelChoice:
-        """The choice of a command, from its local variables."""
-        own = [each.name for each in fields(cls) if each.name in values]
-        return cls(name=values["model"], **{name: values[name] for name in own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +127,18 @@ class Session:
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         import_torch()
-        from finesight.api.adapters import adapter_folders
-        from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.model import open_model
-        from finesight.api.network import checked_vision_weights, checked_weights
         from finesight.engine.options import EngineOptions
 
-        adapters = adapter_folders(choice.adapters)
-        if len(adapters) == 1 and "adapter" not in options:
-            options = {**options, "adapter": next(iter(adapters))}
         self._streams = streams
-        self._folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
+        self._folder = choice.folder()
         self._progress = StageProgress(shows_answer=streams)
-        self._model = open_model(
-            choice.name,
+        self._model = choice.open(
             self._folder,
-            device=choice.device,
-            dtype=choice.dtype,
-            weights=checked_weights(choice.weights),
-            adapters=adapters,
-            vision_weights=checked_vision_weights(choice.vision_weights),
-            engine=EngineOptions(draft_tokens=choice.draft_tokens),
-            on_stage=lambda stage, done, total: self._progress(stage, done, total),
+            EngineOptions(draft_tokens=choice.draft_tokens),
+            lambda stage, done, total: self._progress(stage, done, total),
         )
+        if len(self._model.adapters) == 1 and "adapter" not in options:
+            options = {**options, "adapter": next(iter(self._model.adapters))}
         self.use(options)  # a wrong option is reported before media are read
         self.processor = self._model.processor
         self._is_loaded = False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from finesight.cli import finetune, options
-from finesight.cli.errors import reported
+from finesight.cli import finetune
+from finesight.cli.command import command
 
 if TYPE_CHECKING:
     from finesight.train.loop import Evaluate
@@ -67,6 +67,7 @@ app.command("sft")(finetune.sft)
 
 
 @app.command(DEFAULT)
+@command
 def train(
     recipe: Annotated[Path, typer.Argument(help="Training recipe, a TOML file with a `kind`.")],
     *,
@@ -90,40 +91,37 @@ def train(
     evaluate: EvaluateOn = None,
     evaluate_real: EvaluateOnReal = None,
     evaluate_limit: EvaluateLimit = 8,
-    threads: options.Threads = None,
-    debug: options.Debug = False,
 ) -> None:
     """Run a training recipe; a stopped run resumes from its newest checkpoint."""
-    with reported(debug=debug):
-        from finesight.cli.output import check_writable
-        from finesight.cli.recipe import read
-        from finesight.errors import ConfigError
-        from finesight.train.recipe import TrainRecipe
+    from finesight.cli.output import check_writable
+    from finesight.cli.recipe import read
+    from finesight.errors import ConfigError
+    from finesight.train.recipe import TrainRecipe
 
-        if executor is not None:
-            override = [*(override or ()), f"data.executor={executor}"]
-        kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
-        resolved: TrainRecipe = read(recipe, kinds, override)
-        check_writable(resolved.run.folder, is_folder=True)
-        for folder in (export, export_parts):
-            if folder is not None:
-                check_writable(folder, is_folder=True)
-        if export_parts is not None and resolved.lora is None:
-            raise ConfigError(
-                f"--export-parts {export_parts}: the recipe has no [lora]",
-                hint="--export writes all weights as a model folder",
-            )
-        score = None
-        if evaluate or evaluate_real:
-            from finesight.cli.card import evaluation
+    if executor is not None:
+        override = [*(override or ()), f"data.executor={executor}"]
+    kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
+    resolved: TrainRecipe = read(recipe, kinds, override)
+    check_writable(resolved.run.folder, is_folder=True)
+    for folder in (export, export_parts):
+        if folder is not None:
+            check_writable(folder, is_folder=True)
+    if export_parts is not None and resolved.lora is None:
+        raise ConfigError(
+            f"--export-parts {export_parts}: the recipe has no [lora]",
+            hint="--export writes all weights as a model folder",
+        )
+    score = None
+    if evaluate or evaluate_real:
+        from finesight.cli.card import evaluation
 
-            score = evaluation(
-                evaluate or (),
-                resolved.model.folder,
-                limit=evaluate_limit,
-                real=evaluate_real or (),
-            )
-        _run(resolved, score, export, export_parts)
+        score = evaluation(
+            evaluate or (),
+            resolved.model.folder,
+            limit=evaluate_limit,
+            real=evaluate_real or (),
+        )
+    _run(resolved, score, export, export_parts)
 
 
 def _run(

@@ -65,7 +65,7 @@ class ShownMedia:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One sample as the model gets it; the worse answer of a preference pair, if there is one, apart."""
+    """One sample as the model gets it; the worse answer of a preference pair is stored separately."""
 
     place: str
     runs: tuple[Run, ...]

@@ -46,7 +46,7 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """What the other ranks learn of a lane before a step.
+    """State of a lane that is sent to the other ranks before a step.
 
     Attributes:
         window: sizes of its ready samples.
@@ -166,7 +166,7 @@ class Feed:
         return sorted(number for lane in self._lanes for number in self._position.held[lane])
 
     def _submit(self) -> None:
-        """Hand draws that are new to this rank to the executor; forget those that another rank got."""
+        """Submit new draws of this rank to the executor; drop those that another rank got."""
         own = self._own()
         self._held = set(own)
         for number in self._encoded.keys() - self._held:
@@ -178,7 +178,7 @@ class Feed:
                 self._executor.submit(self._position[number])
 
     def _message(self, lane: int) -> tuple[_Message, FinesightError | None]:
-        """What to tell the other ranks of a lane, and the error with which this rank stops."""
+        """The state of a lane for the other ranks, and the error with which this rank stops."""
         window: list[Load] = []
         dropped: list[int] = []
         held = self._position.held[lane]

@@ -138,7 +138,7 @@ def _stopped(path: Path, kept: _Kept) -> DataError:
 
 
 def notes_of(reading: Reading) -> tuple[str, ...]:
-    """What the user should know about a reading that is done."""
+    """Notes for the user about a file that was read."""
     tally = reading.tally
     how = "recognised from the content" if reading.is_recognised else "as given"
     notes = [f"format: {reading.format} ({how})"]

@@ -14,7 +14,6 @@ Legend: C tokens of a full pack, P most patches of a pack.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -195,21 +194,3 @@ def _members(
     while len(chosen) > 1 and not limits.fits(chosen):  # bins round the patches
         chosen.pop()
     return chosen
-
-
-def fill_and_balance(
-    packs: Sequence[Sequence[Sequence[Load]]], limits: Limits
-) -> tuple[float, float]:
-    """Share of tokens filled, and mean over largest tower load of a step, averaged over steps.
-
-    Args:
-        packs: packs of each step and rank.
-        limits: size of a pack.
-    """
-    tokens = [sum(one.tokens for one in pack) for step in packs for pack in step]
-    loads = [[sum(one.patches for one in pack) for pack in step] for step in packs]
-    balance = [sum(step) / len(step) / max(step) for step in loads if max(step)]
-    return (
-        sum(tokens) / (len(tokens) * limits.tokens),
-        math.fsum(balance) / len(balance) if balance else 1.0,
-    )

@@ -50,7 +50,7 @@ Pooling = Literal["last", "mean"]
 
 
 class Engine:
-    """Answers conversations with a model in this process; a `Responder`, `Streamer`, `Scorer` and `Embedder`.
+    """Answers conversations with a model in this process; a `Responder` and a `Scorer`.
 
     Args:
         model: the network; put into evaluation mode.

@@ -94,15 +94,6 @@ def parse_time(text: str) -> float:
     return _from_units(trimmed)
 
 
-def format_time(seconds: float) -> str:
-    """Write seconds as `mm:ss.ff`, or `h:mm:ss.ff` from one hour on."""
-    hundredths = round(max(seconds, 0.0) * 100)
-    minutes, rest = divmod(hundredths, 6000)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:" if hours else ""
-    return f"{head}{minutes:02d}:{rest // 100:02d}.{rest % 100:02d}"
-
-
 def read_spans(text: str, *, bare_numbers: bool = False) -> tuple[TimeSpan, ...]:
     """All time spans of a text, in order; moments ("at 3.2 s") only if there is no span.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,13 @@ ENDPOINT = {
 
 def answerer(replay=None, space=None, cache=None, **options):
     local, remote = (
-        kind(**{name: value for name, value in options.items() if name in kind._fields})
+        kind(
+            **{
+                name: value
+                for name, value in options.items()
+                if name in {each.name for each in fields(kind)}
+            }
+        )
         for kind in (LocalOptions, EndpointOptions)
     )
     return answerer_of(local, remote, replay, space=space, cache=cache)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
-from finesight.data.packing import Limits, Load, best_fit, fill_and_balance, in_order
+from finesight.data.packing import Limits, Load, best_fit, in_order
 from tests.support.ranks import drawn_loads
 
 MIXED = {"chat": 0.5, "picture": 0.2, "page": 0.25, "video": 0.05}
@@ -36,6 +37,17 @@ def simulate(shares, num_ranks=8, *, limits=LIMITS, steps=40, window=8, skip=8):
             behind = max([behind, *(newest - one.draw for one in held)])
         packs.append(step)
     return packs[skip:], behind / sum(map(len, windows))
+
+
+def fill_and_balance(packs, limits):
+    """Share of tokens filled, and mean over largest tower load of a step, averaged over steps."""
+    tokens = [sum(one.tokens for one in pack) for step in packs for pack in step]
+    loads = [[sum(one.patches for one in pack) for pack in step] for step in packs]
+    balance = [sum(step) / len(step) / max(step) for step in loads if max(step)]
+    return (
+        sum(tokens) / (len(tokens) * limits.tokens),
+        math.fsum(balance) / len(balance) if balance else 1.0,
+    )
 
 
 @pytest.mark.parametrize("shares", [MIXED, VISUAL, MOSTLY_CHAT, LONG, TEXT])

@@ -2,7 +2,7 @@
 import pytest
 
 from finesight.errors import ParseError
-from finesight.parse.times import format_time, parse_time, read_spans
+from finesight.parse.times import parse_time, read_spans
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,6 @@ def test_what_is_no_time(text):
 def test_frames_are_refused():
     with pytest.raises(ParseError, match="frame rate"):
         parse_time("1:02:03:04")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "00:00.00"), (21.8, "00:21.80"), (59.999, "01:00.00"), (3723.04, "1:02:03.04")],
-)
-def test_writing_times(seconds, text):
-    assert format_time(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -182,14 +182,14 @@ def quantise_layer(
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """How outputs of the module in front become inputs of the layers behind it.
+    """How the outputs of a module become the inputs of the layers that follow it.
 
     They are the same, except that several query heads share the values of one key-value head: its outputs are
     repeated for each of them.
 
     Attributes:
-        outputs: of the module in front.
-        inputs: K, of the layers behind it.
+        outputs: number of outputs of the module.
+        inputs: K, number of inputs of each layer that follows.
         head_dim: size of a head.
     """
 
@@ -198,14 +198,14 @@ class _Heads:
     head_dim: int
 
     def tied(self, values: Tensor) -> Tensor:
-        """`[K]`, with the mean of what belongs to one output in all its places."""
+        """`[K]`: values `[K]`, averaged over the inputs that repeat one output."""
         if self.outputs == self.inputs:
             return values
         by_head = values.view(self.outputs // self.head_dim, -1, self.head_dim)
         return by_head.mean(1, keepdim=True).expand_as(by_head).flatten()
 
     def once(self, values: Tensor) -> Tensor:
-        """`[outputs]` of tied `[K]`."""
+        """`[outputs]`: one value of `[K]` for each output, from values that `tied` returned."""
         if self.outputs == self.inputs:
             return values
         return values.view(self.outputs // self.head_dim, -1, self.head_dim)[:, 0].flatten()

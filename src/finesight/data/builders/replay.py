@@ -56,7 +56,7 @@ class UserTurn(Request):
 
 @dataclass(slots=True)
 class _Talk:
-    """One conversation in the making; it is closed once a message fails or the last turn is written."""
+    """A conversation that is being written; it is closed if a message fails or the last turn is written."""
 
     id: str
     seed: int

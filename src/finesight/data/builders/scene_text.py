@@ -283,7 +283,7 @@ def _log_uniform(rng: random.Random, low: float, high: float) -> float:
 
 
 def _backing(rng: random.Random, backdrop: Backdrop) -> Backing:
-    """Mostly boards on a screen, which has buttons and fields; elsewhere mostly nothing."""
+    """What is behind a text: on a screen mostly a board, such as a button; elsewhere mostly nothing."""
     if backdrop == "screen":
         return rng.choices(("none", "board", "outline"), (0.4, 0.55, 0.05))[0]
     return rng.choices(("none", "board", "outline", "shadow"), (0.55, 0.2, 0.13, 0.12))[0]

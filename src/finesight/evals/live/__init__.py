@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks on a screen that answers back: environments, and the one loop that plays them."""
+"""Benchmarks that act on a screen: their environments, and the loop that plays an episode."""

@@ -76,7 +76,7 @@ def sanity_tasks() -> list[Task]:
 
 
 def replay_items() -> list[Item]:
-    """Questions of the other half, with pictures; twice as many on reading, which is lost first."""
+    """Questions of the other half, with pictures; twice as many on reading, which fine-tuning impairs first."""
     return [*_reading("replay", 2 * ITEMS), *_pointing("replay")]
 
 

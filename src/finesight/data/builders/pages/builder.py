@@ -45,7 +45,7 @@ MOST = Size(756, 784)
 LEAST = Size(224, 168)
 TRIES = 8
 MANY = 10**6
-"""Stands for the lines of a page that is too large."""
+"""Number of lines that is reported for a page that is too large."""
 ROOMY_PIXELS = 16
 """Larger text gets shorter contents from the start, because it would not fit."""
 PLACED = frozenset(("html", "find", "read_box"))
