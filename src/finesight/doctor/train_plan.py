@@ -23,7 +23,6 @@ from torch import nn
 
 from finesight.config.model import ModelConfig
 from finesight.config.sizes import named_config, released_size
-from finesight.doctor.machine import Speed
 from finesight.doctor.train_step import PackShape, StepMemory, fake_model, step_memory
 from finesight.errors import ConfigError
 from finesight.kernels.formats import format_of
@@ -224,7 +223,7 @@ def plan_training(
     source: str,
     shape: PackShape,
     *,
-    speed: Speed | None,
+    speed: float | None,
     ranks: Iterable[int] = (),
 ) -> TrainPlan:
     """Estimate a training.
@@ -234,7 +233,7 @@ def plan_training(
         config: of the model.
         source: origin of the configuration.
         shape: of a pack.
-        speed: of the device in the precision of the run; None leaves out the time.
+        speed: operations a second of a matrix product in the precision of the run; None leaves out the time.
         ranks: numbers of ranks to plan for.
 
     Raises:
@@ -273,7 +272,7 @@ def plan_training(
         reference=_reference_bytes(recipe, model),
         checkpointing=recipe.run.gradient_checkpointing,
         flops=operations,
-        seconds=0.0 if speed is None else operations / (speed.flops_per_second * _SHARE),
+        seconds=0.0 if speed is None else operations / (speed * _SHARE),
     )
     *found, own = map(plan.memory_of, grids)
     return replace(plan, ranks=tuple(found), grid=own if own.ranks > 1 else None)
