@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from finesight.doctor.train_plan import TrainPlan
     from finesight.train.recipe import TrainRecipe
 
+_NOT_COUNTED = (
+    "         counted are tensors; not counted are Python and its libraries (250 to 450 MiB in the host's memory",
+    "         for each process), ready samples of the data loader, and freed buffers that the allocator keeps",
+)
+
 _OWN = ("train", "override", "ranks", "picture_tokens", "as_json", "debug")
 """Options that have a meaning with --train."""
 
@@ -110,6 +115,7 @@ def plan_lines(plan: TrainPlan) -> list[str]:
         f"{size(step.vision_saved)}",
         f"         {size(plan.peak(plan.other_step))} {other} gradient checkpointing: "
         f"activations {size(plan.activations(plan.other_step))}",
+        *_NOT_COUNTED,
     ]
     if plan.reference:
         lines.append(f"         reference {size(plan.reference)}, a frozen copy of the decoder")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Estimate parameters, memory and time of a training before it starts; no weights are needed.
 
-Weights, gradients, optimizer state and averages are counted from the shapes of the whole network. Activations come from
-a step on fake tensors (`finesight.doctor.train_step`). Time is the number of operations over the measured speed of
-matrix products: accurate to a factor of two. The estimate is that of next-token prediction; other losses need more. Of
-a recipe of kind dpo or grpo, a copied reference model is counted as well, the sampling of answers is not.
+Memory is that of tensors: the process with its libraries, ready samples of the data loader and freed buffers that the
+allocator keeps are not counted. Weights, gradients, optimizer state and averages are counted from the shapes of the
+whole network. Activations come from a step on fake tensors (`finesight.doctor.train_step`). Time is the number of
+operations over the measured speed of matrix products: accurate to a factor of two. The estimate is that of next-token
+prediction; other losses need more. Of a recipe of kind dpo or grpo, a copied reference model is counted as well, the
+sampling of answers is not.
 
 With several ranks, `parallel.shard` and `parallel.sequence` divide everything but packed weights, `parallel.tensor` the
 matrices of the decoder, and `parallel.sequence` the activations of the decoder. Activations that `parallel.tensor`
