@@ -263,9 +263,7 @@ def _runs(
         "preference": lambda: preference.bench_preference(layers=max(5 // shorten, 2)),
         "agent": agent.bench_agent,
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
-        "training": lambda: training.compare_training(
-            {name: programs[name] for name in training.PEERS}
-        ),
+        "training": lambda: training.compare_training(programs),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

@@ -93,12 +93,12 @@ class Turn:
 
 
 def compare_training(
-    peers: Mapping[str, Path | None], *, rounds: int = 3, steps: int = 2
+    programs: Mapping[str, Path | None], *, rounds: int = 3, steps: int = 2
 ) -> Iterator[Comparison]:
     """Measure all sides in turns.
 
     Args:
-        peers: by name in `PEERS`, interpreter of an environment with the program; None leaves it out.
+        programs: interpreters of the environments of `PEERS`; None leaves one out, other programs are not used.
         rounds: turns of each side after a warm-up.
         steps: optimizer steps of a turn.
     """
@@ -107,8 +107,8 @@ def compare_training(
             folder = Path(temporary)
             mean = write_records(folder, least, most)
             sides = {"ours": our_turns(folder, mean, steps)}
-            for peer, python in peers.items():
-                if python is not None:
+            for peer in PEERS:
+                if (python := programs[peer]) is not None:
                     process = processes.enter_context(Peer(python, peer, folder, steps))
                     sides[peer] = process.turns()
             turns = [[next(side) for side in sides.values()] for _ in range(rounds + 1)]
