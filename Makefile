@@ -169,6 +169,11 @@ $(STAMPS)/trl: $(STAMPS)/torchvision scripts/trl-venv.sh
 	scripts/trl-venv.sh $(BIN)/python
 	touch $@
 
+# It uses our torch and accelerate through a path file. Only the benchmark `training` needs it.
+$(STAMPS)/llamafactory: $(STAMPS)/torchvision scripts/llamafactory-venv.sh
+	scripts/llamafactory-venv.sh $(BIN)/python
+	touch $@
+
 $(STAMPS)/docling: scripts/docling-venv.sh $(STAMPS)/venv
 	scripts/docling-venv.sh $(BIN)/python
 	touch $@

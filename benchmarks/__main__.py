@@ -45,7 +45,7 @@ BENCHES = {
     "preference": "a step of preference training on pairs with pictures, against features for each use; 1 minute",
     "agent": "30 pages of MiniWoB++ through the agent, solved and with random clicks; needs FINESIGHT_MINIWOB",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
-    "training": "training tokens a second against TRL; needs --trl; 10 minutes",
+    "training": "training tokens a second against TRL and LLaMA-Factory; needs --trl or --llamafactory; 15 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -61,9 +61,8 @@ _NEEDED = {
     "llama": "llama-bench",
     "servers": "llama-server",
     "mtmd": "llama-mtmd-cli",
-    "training": "trl",
 }
-"""Programs that a benchmark cannot do without: of llama.cpp, or an interpreter with TRL."""
+"""Programs of llama.cpp that a benchmark cannot do without."""
 
 
 _MtmdCli = Annotated[
@@ -76,6 +75,16 @@ _Trl = Annotated[
     Path | None,
     typer.Option(
         help="Interpreter of an environment with TRL, made by scripts/trl-venv.sh, for the benchmark training.",
+        metavar="FILE",
+    ),
+]
+
+
+_LlamaFactory = Annotated[
+    Path | None,
+    typer.Option(
+        "--llamafactory",
+        help="The same with LLaMA-Factory, made by scripts/llamafactory-venv.sh.",
         metavar="FILE",
     ),
 ]
@@ -117,6 +126,7 @@ def bench(
     ] = None,
     llama_mtmd_cli: _MtmdCli = None,
     trl: _Trl = None,
+    llama_factory: _LlamaFactory = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -142,6 +152,7 @@ def bench(
             "llama-server": llama_server,
             "llama-mtmd-cli": llama_mtmd_cli,
             "trl": trl,
+            "llamafactory": llama_factory,
         }
         _check_programs(chosen, programs)
         for comparison in _run(chosen, shorten, device, programs):
@@ -168,15 +179,15 @@ def _chosen(names: list[str], device: str) -> list[str]:
 def _check_programs(names: Sequence[str], programs: Mapping[str, Path | None]) -> None:
     for name, program in _NEEDED.items():
         if name in names and programs[program] is None:
-            library = "TRL" if program == "trl" else "llama.cpp"
-            what = (
-                "an interpreter with it, see scripts/trl-venv.sh"
-                if program == "trl"
-                else f"its {program}"
-            )
             raise ConfigError(
-                f"benchmark {name!r} needs {library}", hint=f"give --{program} {what}"
+                f"benchmark {name!r} needs llama.cpp", hint=f"give --{program} its {program}"
             )
+    if "training" in names and programs["trl"] is None and programs["llamafactory"] is None:
+        raise ConfigError(
+            "benchmark 'training' needs TRL or LLaMA-Factory",
+            hint="give --trl or --llamafactory an interpreter with it, see scripts/trl-venv.sh and"
+            " scripts/llamafactory-venv.sh",
+        )
 
 
 def _check_device(device: str) -> None:
@@ -252,7 +263,7 @@ def _runs(
         "preference": lambda: preference.bench_preference(layers=max(5 // shorten, 2)),
         "agent": agent.bench_agent,
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
-        "training": lambda: training.compare_training(programs["trl"] or Path()),
+        "training": lambda: training.compare_training(programs),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

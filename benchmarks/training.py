@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training tokens a second against TRL's SFTTrainer on transformers' model, in turns.
+"""Training tokens a second against TRL and LLaMA-Factory on transformers' model, in turns.
 
-Both train all weights of the embedded model `tiny` on the same records, a picture and a text each: AdamW, bfloat16
+All train all weights of the embedded model `tiny` on the same records, a picture and a text each: AdamW, bfloat16
 products on float32 weights, no recomputation, one thread, one process that loads data. Only the tokens of the records
-count, no padding. TRL refuses packing for vision-language models and pads each batch of 8 to its longest sample; ours
-packs as many tokens as 8 mean samples have. Each side does some steps while the other waits. The rate is that of all
+count, no padding. TRL refuses packing for vision-language models, and LLaMA-Factory does not pack unless it is asked
+to: both pad each batch of 8 to its longest sample; ours packs as many tokens as 8 mean samples have. Each side does
+some steps while the others wait. The rate is that of all
 turns but the first: tokens by processor time of the training process, which other work on the machine disturbs least.
 """
 
@@ -17,7 +18,8 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +31,15 @@ from benchmarks.comparison import Comparison
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 
+ROOT = Path(__file__).parents[1]
+
 TINY = Path(finesight.__file__).parent / "assets" / "tiny"
 
+PEERS = {"trl": "TRL", "llamafactory": "LLaMA-Factory"}
+"""The other programs, by the end of the name of the module that runs them."""
+
 BATCH = 8
-"""Samples of a batch of TRL, its default; a pack has the tokens of as many mean ones."""
+"""Samples of a batch of the others, TRL's default; a pack has the tokens of as many mean ones."""
 
 RANGES = {"lengths of 64 to 2,048": (64, 2048, 3.0), "equal lengths of 512": (512, 512, 1.2)}
 """Tokens of the shortest and the longest sample, and the bar."""
@@ -85,24 +92,30 @@ class Turn:
         return self.tokens / self.processor
 
 
-def compare_training(python: Path, *, rounds: int = 3, steps: int = 2) -> Iterator[Comparison]:
-    """Measure both sides in turns.
+def compare_training(
+    programs: Mapping[str, Path | None], *, rounds: int = 3, steps: int = 2
+) -> Iterator[Comparison]:
+    """Measure all sides in turns.
 
     Args:
-        python: interpreter of an environment with TRL, made by scripts/trl-venv.sh.
+        programs: interpreters of the environments of `PEERS`; None leaves one out, other programs are not used.
         rounds: turns of each side after a warm-up.
         steps: optimizer steps of a turn.
     """
     for name, (least, most, bar) in RANGES.items():
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory() as temporary, ExitStack() as processes:
             folder = Path(temporary)
             mean = write_records(folder, least, most)
-            ours = our_turns(folder, mean, steps)
-            with Trl(python, folder, steps) as theirs:
-                turns = [(next(ours), theirs.turn()) for _ in range(rounds + 1)]
-            own, other = (Turn.sum(side) for side in list(zip(*turns[1:], strict=True)))
+            sides = {"ours": our_turns(folder, mean, steps)}
+            for peer in PEERS:
+                if (python := programs[peer]) is not None:
+                    process = processes.enter_context(Peer(python, peer, folder, steps))
+                    sides[peer] = process.turns()
+            turns = [[next(side) for side in sides.values()] for _ in range(rounds + 1)]
+        own, *others = (Turn.sum(side) for side in list(zip(*turns[1:], strict=True)))
+        for peer, other in zip(list(sides)[1:], others, strict=True):
             yield Comparison(
-                f"training, {name}, against TRL, seconds a token",
+                f"training, {name}, against {PEERS[peer]}, seconds a token",
                 1 / own.rate,
                 1 / other.rate,
                 bar,
@@ -113,7 +126,7 @@ def compare_training(python: Path, *, rounds: int = 3, steps: int = 2) -> Iterat
 
 
 def write_records(folder: Path, least: int, most: int) -> float:
-    """Write shards for us and JSON lines with pictures for TRL; returns the mean length."""
+    """Write shards for us and JSON lines with pictures for the others; returns the mean length."""
     from finesight.processor.processor import Processor
 
     processor = Processor.from_folder(TINY)
@@ -179,33 +192,51 @@ def our_turns(folder: Path, mean: float, steps: int) -> Iterator[Turn]:
         yield Turn(tokens, time.perf_counter() - began, time.process_time() - began_processor)
 
 
-class Trl:
-    """A process that trains with TRL and waits between turns."""
+class Peer:
+    """A process that trains with another program and waits between turns.
 
-    def __init__(self, python: Path, folder: Path, steps: int) -> None:
-        script = Path(__file__).with_name("training_trl.py")
+    Args:
+        python: interpreter of its environment.
+        name: of the program, in `PEERS`.
+        folder: of the records.
+        steps: optimizer steps of a turn.
+    """
+
+    def __init__(self, python: Path, name: str, folder: Path, steps: int) -> None:
+        self._name = name
         self._process = subprocess.Popen(
-            [python, script, folder, str(steps), str(BATCH)],
+            [
+                python.absolute(),
+                "-m",
+                f"benchmarks.training_{name}",
+                folder,
+                str(steps),
+                str(BATCH),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
 
-    def __enter__(self) -> Trl:
+    def __enter__(self) -> Peer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
 
-    def turn(self) -> Turn:
-        """One turn."""
+    def turns(self) -> Iterator[Turn]:
+        """One turn after the other."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("turn "):
-                tokens, elapsed, processor = line.split()[1:]
-                return Turn(int(tokens), float(elapsed), float(processor))
-        raise RuntimeError("TRL's process has ended")
+        while True:
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+            for line in self._process.stdout:
+                if line.startswith("turn "):
+                    tokens, elapsed, processor = line.split()[1:]
+                    yield Turn(int(tokens), float(elapsed), float(processor))
+                    break
+            else:
+                raise RuntimeError(f"the process of {PEERS[self._name]} has ended")

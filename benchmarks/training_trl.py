@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """TRL's side of the benchmark `training`, run by the interpreter of TRL's environment.
 
-`python training_trl.py FOLDER STEPS BATCH`: after each line on standard input it does some steps and prints
-`turn TOKENS SECONDS SECONDS_OF_PROCESSOR_TIME`; padding does not count.
+`python -m benchmarks.training_trl FOLDER STEPS BATCH`, see `benchmarks.training_turns`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from datasets import Dataset, Image
-from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration, TrainerCallback
+from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 from trl import SFTConfig, SFTTrainer
 
 import finesight
+from benchmarks.training_turns import Turns
 
 TEMPLATE = """{%- if messages[0]['role'] != 'system' -%}<|im_start|>system
 You are a helpful assistant.<|im_end|>
@@ -27,41 +25,6 @@ You are a helpful assistant.<|im_end|>
 %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>
 {% endfor -%}{%- if add_generation_prompt -%}<|im_start|>assistant
 {% endif -%}"""
-
-
-class Turns(TrainerCallback):
-    """Waits for a line before each turn, and prints what it took."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._began = 0.0, 0.0
-        self.tokens = 0
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Wait for a line."""
-        if state.global_step % self._steps == 0:
-            if not sys.stdin.readline():
-                sys.exit()
-            self.tokens = 0
-            self._began = time.perf_counter(), time.process_time()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Print tokens and seconds."""
-        if state.global_step % self._steps == 0:
-            elapsed = time.perf_counter() - self._began[0]
-            processor = time.process_time() - self._began[1]
-            print("turn", self.tokens, elapsed, processor, flush=True)
-
-
-class Counting(SFTTrainer):  # type: ignore[misc]  # TRL is not installed beside us
-    """Counts the tokens that are no padding."""
-
-    turns: Turns
-
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
-        """One step."""
-        self.turns.tokens += int(inputs["attention_mask"].sum())
-        return super().training_step(model, inputs, *rest, **options)
 
 
 def main() -> None:
@@ -91,8 +54,7 @@ def main() -> None:
             ],
         }
     ).cast_column("images", [Image()])
-    turns = Turns(steps)
-    trainer = Counting(
+    trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(folder / "trl"),
@@ -109,12 +71,12 @@ def main() -> None:
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
+            include_num_input_tokens_seen="non_padding",
         ),
         train_dataset=data,
         processing_class=processor,
-        callbacks=[turns],
+        callbacks=[Turns(steps)],
     )
-    trainer.turns = turns
     trainer.train()
 
 

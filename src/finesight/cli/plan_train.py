@@ -13,9 +13,13 @@ from finesight.cli.output import print_json, readable_duration, readable_size
 if TYPE_CHECKING:
     import typer
 
-    from finesight.doctor.machine import Speed
     from finesight.doctor.train_plan import TrainPlan
     from finesight.train.recipe import TrainRecipe
+
+_NOT_COUNTED = (
+    "         counted are tensors; not counted are Python and its libraries (250 to 450 MiB in the host's memory",
+    "         for each process), ready samples of the data loader, and freed buffers that the allocator keeps",
+)
 
 _OWN = ("train", "override", "ranks", "picture_tokens", "as_json", "debug")
 """Options that have a meaning with --train."""
@@ -75,11 +79,11 @@ def plan_train(
         sys.stdout.write("".join(line + "\n" for line in plan_lines(plan)))
 
 
-def _speed(recipe: TrainRecipe) -> Speed | None:
-    """Speed of the recipe's device in its precision; None if this machine does not have the device."""
+def _speed(recipe: TrainRecipe) -> float | None:
+    """Operations a second of the recipe's device in its precision; None if this machine does not have the device."""
     import torch
 
-    from finesight.doctor.machine import measure_speed
+    from finesight.doctor.machine import measure_products
     from finesight.errors import ConfigError
     from finesight.model.device import checked_device
 
@@ -87,7 +91,7 @@ def _speed(recipe: TrainRecipe) -> Speed | None:
         device = checked_device(recipe.run.device)
     except ConfigError:
         return None
-    return measure_speed(device, getattr(torch, recipe.run.precision))
+    return measure_products(device, getattr(torch, recipe.run.precision))
 
 
 def plan_lines(plan: TrainPlan) -> list[str]:
@@ -111,6 +115,7 @@ def plan_lines(plan: TrainPlan) -> list[str]:
         f"{size(step.vision_saved)}",
         f"         {size(plan.peak(plan.other_step))} {other} gradient checkpointing: "
         f"activations {size(plan.activations(plan.other_step))}",
+        *_NOT_COUNTED,
     ]
     if plan.reference:
         lines.append(f"         reference {size(plan.reference)}, a frozen copy of the decoder")

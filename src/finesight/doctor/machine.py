@@ -88,11 +88,15 @@ def machine_report(embedded_model: Path | None, *, wait_policy: str | None = Non
 
 def measure_speed(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Speed:
     """Measure a matrix product and a sequential read of memory; takes about half a second."""
-    left = torch.ones(_PROBE_SIZE, _PROBE_SIZE, device=device, dtype=dtype)
     block = torch.zeros(_PROBE_BYTES // 4, device=device)
-    product_seconds = _best_seconds(lambda: left @ left, device)
     read_seconds = _best_seconds(lambda: block.sum(), device)
-    return Speed(2 * _PROBE_SIZE**3 / product_seconds, _PROBE_BYTES / read_seconds)
+    return Speed(measure_products(device, dtype), _PROBE_BYTES / read_seconds)
+
+
+def measure_products(device: torch.device | str, dtype: torch.dtype) -> float:
+    """Operations a second of a matrix product; a multiply-add counts as two."""
+    left = torch.ones(_PROBE_SIZE, _PROBE_SIZE, device=device, dtype=dtype)
+    return 2 * _PROBE_SIZE**3 / _best_seconds(lambda: left @ left, device)
 
 
 def has_bfloat16(device: torch.device | str = "cpu") -> bool:

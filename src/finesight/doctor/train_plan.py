@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Estimate parameters, memory and time of a training before it starts; no weights are needed.
 
-Weights, gradients, optimizer state and averages are counted from the shapes of the whole network. Activations come from
-a step on fake tensors (`finesight.doctor.train_step`). Time is the number of operations over the measured speed of
-matrix products: accurate to a factor of two. The estimate is that of next-token prediction; other losses need more. Of
-a recipe of kind dpo or grpo, a copied reference model is counted as well, the sampling of answers is not.
+Memory is that of tensors: the process with its libraries, ready samples of the data loader and freed buffers that the
+allocator keeps are not counted. Weights, gradients, optimizer state and averages are counted from the shapes of the
+whole network. Activations come from a step on fake tensors (`finesight.doctor.train_step`). Time is the number of
+operations over the measured speed of matrix products: accurate to a factor of two. The estimate is that of next-token
+prediction; other losses need more. Of a recipe of kind dpo or grpo, a copied reference model is counted as well, the
+sampling of answers is not.
 
 With several ranks, `parallel.shard` and `parallel.sequence` divide everything but packed weights, `parallel.tensor` the
 matrices of the decoder, and `parallel.sequence` the activations of the decoder. Activations that `parallel.tensor`
@@ -23,7 +25,6 @@ from torch import nn
 
 from finesight.config.model import ModelConfig
 from finesight.config.sizes import named_config, released_size
-from finesight.doctor.machine import Speed
 from finesight.doctor.train_step import PackShape, StepMemory, fake_model, step_memory
 from finesight.errors import ConfigError
 from finesight.kernels.formats import format_of
@@ -224,7 +225,7 @@ def plan_training(
     source: str,
     shape: PackShape,
     *,
-    speed: Speed | None,
+    speed: float | None,
     ranks: Iterable[int] = (),
 ) -> TrainPlan:
     """Estimate a training.
@@ -234,7 +235,7 @@ def plan_training(
         config: of the model.
         source: origin of the configuration.
         shape: of a pack.
-        speed: of the device in the precision of the run; None leaves out the time.
+        speed: operations a second of a matrix product in the precision of the run; None leaves out the time.
         ranks: numbers of ranks to plan for.
 
     Raises:
@@ -273,7 +274,7 @@ def plan_training(
         reference=_reference_bytes(recipe, model),
         checkpointing=recipe.run.gradient_checkpointing,
         flops=operations,
-        seconds=0.0 if speed is None else operations / (speed.flops_per_second * _SHARE),
+        seconds=0.0 if speed is None else operations / (speed * _SHARE),
     )
     *found, own = map(plan.memory_of, grids)
     return replace(plan, ranks=tuple(found), grid=own if own.ranks > 1 else None)

@@ -42,7 +42,7 @@ __all__ = [
     "without_values",
 ]
 
-_SHALLOW, _DEEPER = 2, 3
+_SHALLOW, _DEEPER = 1, 2
 """Layers of the runs."""
 
 _GATHERED = ("model.layers.", "visual.blocks.")
@@ -229,16 +229,24 @@ def step_memory(
     before = traced(_SHALLOW, _SHALLOW, sees=False)
     missing = config.text.num_hidden_layers - _SHALLOW
     total = few.plus(missing, text).plus(-missing, before)
-    if few.vision_backward:  # else the tower keeps nothing
+    if _trains_tower(recipe, config):  # else its blocks keep nothing
         deeper = traced(_SHALLOW, _DEEPER)
         missing = config.vision.depth - _SHALLOW
         total = total.plus(missing, deeper).plus(-missing, few)
     return total
 
 
+def _trains_tower(recipe: TrainRecipe, config: ModelConfig) -> bool:
+    """Whether blocks of the vision tower have trained weights or adapters."""
+    with torch.device("meta"):
+        model = fake_model(recipe, _shallow(config, _SHALLOW, _SHALLOW))
+    return any(one.requires_grad for one in model.visual.blocks.parameters())
+
+
 def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
+    """With few layers; the first of the tower has full attention, the next a window."""
     text = config.text.model_copy(update={"num_hidden_layers": layers})
-    vision = config.vision.model_copy(update={"depth": depth, "full_attention_layers": (1,)})
+    vision = config.vision.model_copy(update={"depth": depth, "full_attention_layers": (0,)})
     return config.model_copy(update={"text": text, "vision": vision})
 
 

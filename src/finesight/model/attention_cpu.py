@@ -163,14 +163,13 @@ def _attend_row_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     weights = torch.empty_like(scores)
     for segment in range(count):
         for head in range(num_heads):
-            rows = q[segment, head] * size**-0.5
+            rows = (q[segment, head] * size**-0.5).split(_ROW_BLOCK)
             keys, values = k[segment, head].contiguous().t(), v[segment, head].contiguous()
-            for start in range(0, length, _ROW_BLOCK):
-                block = slice(start, min(start + _ROW_BLOCK, length))
-                filled = block.stop - start
-                torch.mm(rows[block], keys, out=scores[:filled])
-                torch.softmax(scores[:filled], -1, out=weights[:filled])
-                torch.mm(weights[:filled], values, out=out[segment, head, block])
+            for block, result in zip(rows, out[segment, head].split(_ROW_BLOCK), strict=True):
+                filled, shares = scores[: len(block)], weights[: len(block)]
+                torch.mm(block, keys, out=filled)
+                torch.softmax(filled, -1, out=shares)
+                torch.mm(shares, values, out=result)
     return out
 
 

@@ -247,6 +247,14 @@ def test_comparisons_with_llama_cpp_need_its_programs(capsys, name, program):
     assert f"give --{program} its {program}" in said
 
 
+def test_training_needs_another_program(capsys):
+    assert main(["training"]) == 2
+    said = capsys.readouterr().err
+    assert "benchmark 'training' needs TRL or LLaMA-Factory" in said
+    assert "--trl or --llamafactory" in said
+    assert "scripts/llamafactory-venv.sh" in said
+
+
 def test_the_tower_is_compared_with_the_encoding_alone(monkeypatch, tmp_path):
     """Processor time of a picture less that of one with a few patches; the program only burns time."""
     monkeypatch.setattr(mtmd, "VISION_SIDES", (112,))
