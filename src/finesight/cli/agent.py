@@ -138,6 +138,7 @@ def agent(
     macro: Macro = None,
     compare: traces.Compare = None,
     export: traces.Export = None,
+    form: traces.Form = traces.ExportForm.ROWS,
     out: traces.Out = None,
     all_steps: traces.AllSteps = False,
     model: options.ModelName = options.DEFAULT_MODEL,

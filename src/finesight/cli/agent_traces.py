@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from finesight.apps.agent.compare import ComparedStep
     from finesight.responder import Responder
 
+
+class ExportForm(StrEnum):
+    """What --export writes."""
+
+    ROWS = "rows"
+    PLAYWRIGHT = "playwright"
+    ADB = "adb"
+
+
 Compare = Annotated[
     Path | None,
     typer.Option(
@@ -27,19 +37,30 @@ Compare = Annotated[
 Export = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Write the steps of this trace as training data to --out, only those of runs that were verified as done."
-        " Repeatable.",
+        help="Write the steps of this trace to --out, in the form of --format. Repeatable for rows.",
         metavar="TRACE",
+    ),
+]
+Form = Annotated[
+    ExportForm,
+    typer.Option(
+        "--format",
+        help="With --export: training data (rows; only of runs that were verified as done), a Python script for"
+        " Playwright (traces of web pages), or a shell script of adb commands (traces of phones).",
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="With --export: folder for rows.jsonl and screens.", metavar="DIR"),
+    typer.Option(
+        help="With --export: folder for rows.jsonl and screens, or file of the script.",
+        metavar="PATH",
+    ),
 ]
 AllSteps = Annotated[
     bool,
     typer.Option(
-        "--all-steps", help="With --export: also steps of other runs, and those without effect."
+        "--all-steps",
+        help="With --export of rows: also steps of other runs, and those without effect.",
     ),
 ]
 
@@ -52,7 +73,7 @@ _MODEL = frozenset(
 )
 _USED = {
     "compare": _COMMON | _MODEL | {"compare"},
-    "export": _COMMON | {"export", "out", "all_steps"},
+    "export": _COMMON | {"export", "form", "out", "all_steps"},
 }
 """What each way to work on traces uses; all other options are those of a run."""
 
@@ -70,7 +91,7 @@ def is_offline(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
     changed = [each for each in given if given[each] and given[each] != defaults[each]]
     mode = next((each for each in _USED if given[each]), None)
     if mode is None:
-        if unused := [each for each in changed if each in ("out", "all_steps")]:
+        if unused := [each for each in changed if each in ("form", "out", "all_steps")]:
             raise ConfigError(f"{_name(unused[0])} has no effect without --export", hint="leave it out")  # fmt: skip
         return False
     if unused := [_name(each) for each in changed if each not in _USED[mode]]:
@@ -78,14 +99,35 @@ def is_offline(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
             f"{' and '.join(unused)} would have no effect with --{mode}",
             hint="leave it out: no screen is used, and settings are those of the trace",
         )
-    if mode == "export" and given["out"] is None:
-        raise ConfigError("--export needs a folder", hint="give it with --out DIR")
+    if mode == "export":
+        _check_export(given)
     return True
+
+
+def _check_export(given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if there is no place to write to, or an option does not fit the form."""
+    form: ExportForm = given["form"]
+    if given["out"] is None:
+        what = "a folder" if form is ExportForm.ROWS else "a file"
+        raise ConfigError(f"--export needs {what}", hint="give it with --out")
+    if form is ExportForm.ROWS:
+        return
+    if len(given["export"]) > 1:
+        raise ConfigError(
+            f"--format {form.value} writes one trace, and --export was given {len(given['export'])} times",
+            hint="write a script for each trace",
+        )
+    if given["all_steps"]:
+        raise ConfigError(
+            f"--all-steps has no effect with --format {form.value}: a script repeats all performed steps",
+            hint="leave it out",
+        )
 
 
 def _name(variable: str) -> str:
     """The option of a variable."""
-    return "the task" if variable == "goal" else f"--{variable.replace('_', '-')}"
+    named = {"goal": "the task", "form": "--format"}
+    return named.get(variable, f"--{variable.replace('_', '-')}")
 
 
 def work(given: Mapping[str, Any], responder: Callable[[], Responder]) -> None:
@@ -97,8 +139,10 @@ def work(given: Mapping[str, Any], responder: Callable[[], Responder]) -> None:
     """
     if given["compare"] is not None:
         _compare(given, responder)
-    else:
+    elif given["form"] is ExportForm.ROWS:
         _export(given)
+    else:
+        _write_script(given)
 
 
 def _compare(given: Mapping[str, Any], responder: Callable[[], Responder]) -> None:
@@ -142,3 +186,17 @@ def _export(given: Mapping[str, Any]) -> None:
     sys.stdout.write(f"{rows} steps written to {out / 'rows.jsonl'}\n")
     for reason, count in left_out.items():
         sys.stdout.write(f"left out: {count} {reason}\n")
+
+
+def _write_script(given: Mapping[str, Any]) -> None:
+    from finesight.apps.agent.scripts import write_script
+
+    out: Path = given["out"]
+    check_writable(out, is_folder=False)
+    steps, left_out = write_script(given["export"][0], out, given["form"].value)
+    if given["as_json"]:
+        print_json({"steps": steps, "left_out": left_out, "files": [str(out)]})
+        return
+    sys.stdout.write(f"{steps} steps written to {out}\n")
+    if left_out:
+        sys.stdout.write(f"left out: {left_out} not performed\n")
