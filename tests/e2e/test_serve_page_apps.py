@@ -16,6 +16,7 @@ from PIL import Image
 from finesight.geometry import Box
 from finesight.server.asking import Asking
 from tests.support.app_responders import Oracle
+from tests.support.axe import needs_axe, serious
 from tests.support.documents import PageOracle, lines_below, oracle_of, write_pdf
 from tests.support.forms import Copyist, draw_form, schema
 from tests.support.grounding import scene
@@ -233,6 +234,25 @@ def test_the_request_of_an_application_as_code_runs(page, answers, tmp_path):
     assert "/v1/chat/completions" in page.locator("#curl").inner_text()
     assert "openai" in page.locator("#code").inner_text()
     page.get_by_role("button", name="Close").click()
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_no_serious_violation(browser, server, tmp_path, scheme):
+    page = browser.new_page(bypass_csp=True, color_scheme=scheme)
+    page.goto(server.url)
+    page.locator("#model option").first.wait_for(state="attached")
+    found = {"conversation": serious(page.evaluate)}
+    for name in ("Code", "Settings"):
+        page.get_by_role("button", name=name).click()
+        found[name] = serious(page.evaluate)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Applications").click()
+    for app in ("Read", "Extract", "Locate", "Describe screen"):
+        page.get_by_role("button", name=app, exact=True).click()
+        found[app] = serious(page.evaluate)
+    page.close()
+    assert {name: each for name, each in found.items() if each} == {}
 
 
 def test_code_with_a_key_reads_it_from_the_environment(page):
