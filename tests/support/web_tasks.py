@@ -161,7 +161,7 @@ DASHBOARD_TASKS = (
     ),
     WebTask(
         "Change the address to ada@example.org.",
-        ("twice Email address", "key ctrl a", "type ada@example.org"),
+        ("click Email address", "key ctrl a", "type ada@example.org"),
         _field("Email address", "ada@example.org"),
         page="production/settings.html",
     ),
