@@ -176,6 +176,26 @@ SOURCES = (
         licence="MIT",
         holds="web pages of an office program: charts, tables, forms",
     ),
+    Source(
+        folder="todomvc",
+        client="npm",
+        package="todomvc",
+        version="0.1.1",
+        sha256="fd6f05a878cddee9b987ee449d8defa447d087d6b6ffc1d816bbb2cd64a6705f",
+        keep="package",
+        licence="MIT unless a file says otherwise, see license.md",
+        holds="one to-do list, written in 60 frameworks",
+    ),
+    Source(
+        folder="axe_core",
+        client="npm",
+        package="axe-core",
+        version="4.11.0",
+        sha256="39bed7d72308f6d620789c169d699bfd7e8da80f65b545821a6b2215c3e83107",
+        keep="package",
+        licence="MPL-2.0",
+        holds="axe-core, which checks whether web pages are accessible",
+    ),
 )
 
 

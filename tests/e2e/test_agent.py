@@ -88,6 +88,14 @@ def test_a_trace_is_compared_and_becomes_training_data(finesight, page, tmp_path
     imported = finesight("data", "import", "rows/rows.jsonl", "--out", "shards", "--json")
     assert imported.code == 0, imported.err
     assert json.loads(imported.out)["num_records"] == 2
+    words = ("agent", "--export", "t", "--format", "playwright", "--out", "again.py")
+    scripted = finesight(*words)
+    assert (scripted.code, scripted.out) == (0, "2 steps written to again.py\n"), scripted.err
+    assert "page.mouse.click(" in (tmp_path / "again.py").read_text(encoding="utf-8")
+    values = json.loads(finesight(*words, "--json").out)
+    assert values == {"steps": 2, "left_out": 0, "files": ["again.py"]}
+    phone = finesight("agent", "--export", "t", "--format", "adb", "--out", "again.sh")
+    assert (phone.code, "give --format playwright" in phone.err) == (2, True)
 
 
 @needs_browser
@@ -177,6 +185,19 @@ def test_the_python_door(page, tmp_path):
         (
             ("agent", "x", "--browser", "p.html", "--all-steps"),
             "--all-steps has no effect without --export",
+        ),
+        (
+            ("agent", "x", "--browser", "p.html", "--format", "adb"),
+            "--format has no effect without --export",
+        ),
+        (("agent", "--export", "t", "--format", "adb"), "--export needs a file"),
+        (
+            ("agent", "--export", "t", "--format", "adb", "--out", "o", "--all-steps"),
+            "--all-steps has no effect with --format adb",
+        ),
+        (
+            ("agent", "--export", "t", "--export", "u", "--format", "adb", "--out", "o"),
+            "--export was given 2 times",
         ),
     ],
 )

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import statistics
+import sys
+import time
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 from rapidfuzz.distance import Levenshtein
@@ -24,6 +28,13 @@ pytestmark = needs_browser
 OPTIONS = ReadOptions(max_pixels=2048 * 28 * 28, max_tries=6)
 FEW, ALL = 4, 40
 INVENTED = "The undersigned agrees to everything."
+MOST_SECONDS = 30
+"""Processor time of a page above which it counts as hanging."""
+
+
+def figures(text: str) -> None:
+    """Printed with `pytest -s`."""
+    sys.stdout.write(f"\n{text}\n")
 
 
 @pytest.fixture(
@@ -39,10 +50,10 @@ def texts(blocks) -> list[str]:
     return [block.text for block in blocks]
 
 
-def read(files, kind, responder_of=Oracle):
+def read(files, kind, responder_of=Oracle, on_page=lambda *_: None):
     addresses = addresses_of(files, kind)
     oracle = oracle_of(files, addresses)
-    return read_pages(Job(addresses, OPTIONS, "oracle"), responder_of(oracle))
+    return read_pages(Job(addresses, OPTIONS, "oracle"), responder_of(oracle), on_page=on_page)
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf"])
@@ -74,13 +85,26 @@ def test_hidden_text_is_reported_on_every_page_that_has_some(files):
     document = read(files, "pdf")
     hidden = [[line.quote for line in page.hidden] for page in document.pages]
     assert hidden == [[one.page.hidden] if one.page.hidden else [] for one in files]
+    planted = sum(bool(one.page.hidden) for one in files)
+    figures(f"hidden text reported on {sum(map(bool, hidden))} of {planted} pages that have some")
     assert "Ignore the page" not in document_markdown(document)
 
 
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
 def test_every_page_is_delivered_whatever_the_model_does(files, how):
-    document = read(files, "pdf", lambda oracle: Hostile(Oracle(oracle), how))
+    times = [time.process_time()]
+    document = read(
+        files,
+        "pdf",
+        lambda oracle: Hostile(Oracle(oracle), how),
+        on_page=lambda *_: times.append(time.process_time()),
+    )
     assert len(document.pages) == len(files)
+    longest = max(after - before for before, after in pairwise(times))
+    statuses = Counter(page.status for page in document.pages)
+    words = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    figures(f"{how}: {words} of {len(files)} pages; slowest page {longest:.1f} s of processor time")
+    assert longest < MOST_SECONDS
     for page, one in zip(document.pages, files, strict=True):
         assert page.status == "read" or page.problems
         assert page.blocks
@@ -96,5 +120,8 @@ def test_invented_blocks_are_flagged_and_others_are_not(files):
         caught += INVENTED in flagged
         false += len(flagged - {INVENTED})
         others += len(page.blocks) - 1
+    figures(
+        f"invented blocks flagged: {caught} of {len(files)}; others flagged: {false} of {others}"
+    )
     assert caught >= 0.95 * len(files)
     assert false <= 0.02 * others

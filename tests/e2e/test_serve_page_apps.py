@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,6 +16,7 @@ from PIL import Image
 from finesight.geometry import Box
 from finesight.server.asking import Asking
 from tests.support.app_responders import Oracle
+from tests.support.axe import needs_axe, serious
 from tests.support.documents import PageOracle, lines_below, oracle_of, write_pdf
 from tests.support.forms import Copyist, draw_form, schema
 from tests.support.grounding import scene
@@ -202,6 +206,70 @@ def test_problems_are_sentences_and_the_fields_stay(page, tmp_path):
     assert alert.inner_text().startswith("The schema is not JSON")
 
 
+def test_the_request_of_an_application_as_code_runs(page, answers, tmp_path):
+    drawn = scene(1, size=(252, 168), counts={"red square": 3}, sides=(20, 40))
+    answers(Oracle(lambda question: _about_red(question, drawn.boxes("red square"))))
+    path = saved(tmp_path, drawn.pixels, "it's one.png")
+    code = page.get_by_role("button", name="Code")
+    code.click()
+    assert page.locator("#app-problem").inner_text() == "Choose a file first."
+    assert page.locator("#code").is_hidden()
+    page.get_by_role("button", name="Locate", exact=True).click()
+    page.get_by_label("What to find").fill("red square")
+    run(page, "Locate", path)
+    assert "red square: 3 found" in finished(page)
+    code.click()
+    assert "openai" not in page.locator("#code").inner_text()
+    command, program = (page.locator(f"#{each}").inner_text() for each in ("curl", "python"))
+    page.get_by_role("button", name="Close").click()
+    with page.expect_response("**/v1/apps/locate") as response:
+        page.get_by_role("button", name="Run").click()
+    expected = response.value.json()
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120}
+    for words in (["bash", "-c", command], [sys.executable, "-c", program]):
+        done = subprocess.run(words, **options)
+        assert _without_ids(json.loads(done.stdout)) == _without_ids(expected), done.stderr
+    page.get_by_role("button", name="Conversation").click()
+    code.click()
+    assert "/v1/chat/completions" in page.locator("#curl").inner_text()
+    assert "openai" in page.locator("#code").inner_text()
+    page.get_by_role("button", name="Close").click()
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_no_serious_violation(browser, server, tmp_path, scheme):
+    page = browser.new_page(bypass_csp=True, color_scheme=scheme)
+    page.goto(server.url)
+    page.locator("#model option").first.wait_for(state="attached")
+    found = {"conversation": serious(page.evaluate)}
+    for name in ("Code", "Settings"):
+        page.get_by_role("button", name=name).click()
+        found[name] = serious(page.evaluate)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Applications").click()
+    for app in ("Read", "Extract", "Locate", "Describe screen"):
+        page.get_by_role("button", name=app, exact=True).click()
+        found[app] = serious(page.evaluate)
+    page.close()
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_code_with_a_key_reads_it_from_the_environment(page):
+    script = """import("/page/code.js").then((it) => [
+      it.plainProgram(() => ({ a: [null, true] }), [], true, "/v1/apps/read"),
+      it.curlCommand(() => ({}), [], true, "/v1/apps/read")])"""
+    program, command = page.evaluate(script)
+    ast.parse(program)
+    assert "import os\n" in program
+    assert "f\"Bearer {os.environ['FINESIGHT_API_KEY']}\"" in program
+    assert '"Authorization: Bearer $FINESIGHT_API_KEY"' in command
+
+
+def _without_ids(value):
+    return {name: each for name, each in value.items() if name not in ("id", "created")}
+
+
 def test_stop_ends_an_application_on_the_server(page, server, monkeypatch, tmp_path):
     has_begun = threading.Event()
 
@@ -229,7 +297,6 @@ def test_the_conversation_keeps_its_files_while_applications_are_used(page, tmp_
     page.locator(".file", has_text="one.png").wait_for()
     page.get_by_role("button", name="Applications").click()
     assert page.locator("#figure").is_hidden()
-    assert page.get_by_role("button", name="Code").is_hidden()
     page.get_by_role("button", name="Conversation").click()
     assert page.locator(".file", has_text="one.png").is_visible()
     assert page.locator("#figure").is_visible()

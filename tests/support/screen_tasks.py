@@ -21,7 +21,8 @@ class ScreenTask:
     Attributes:
         goal: in words.
         solution: steps such as "click Save", "type hello", "key ctrl a", "open Notes", "button Home", "hold Photo 1",
-            "swipe 300 600 300 200", "double 10 20", "move 10 20", "drag 10 20".
+            "swipe 300 600 300 200", "double 10 20", "move 10 20", "drag 10 20", "beside -30 milk" for a click that many
+            pixels from the left edge, "twice milk", "hover milk".
         is_done: reads what was done, from a desktop's programs or a practice phone's state.
         start: steps that prepare the screen.
     """
@@ -53,6 +54,12 @@ def act_of(words: str, screen) -> Act:
             "rightat": "right_click",
         }
         return Act(kind=kinds[verb], point=Point(x, y))
+    if verb in ("beside", "twice", "hover"):
+        shift, name = rest.split(" ", 1) if verb == "beside" else ("0", rest)
+        box = next(one for one in screen.elements() if one.name == name).box
+        place = Point(box.x1 + float(shift), box.center.y) if verb == "beside" else box.center
+        kinds = {"beside": "left_click", "twice": "double_click", "hover": "mouse_move"}
+        return Act(kind=kinds[verb], point=place)
     if verb == "swipe":
         x1, y1, x2, y2 = map(float, rest.split())
         return Act(kind="swipe", point=Point(x1, y1), point2=Point(x2, y2))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -112,12 +111,12 @@ def _secrets_of(given: Sequence[str]) -> Secrets:
 
 
 def _secret(text: str) -> Secret:
-    from finesight.apps.agent.secrets import Secret
+    from finesight.apps.agent.secrets import Secret, variable_of
 
     name, _, origin = text.partition("@")
     if not name or not origin:
         raise ConfigError(f"{text!r} is no secret", hint="write NAME@ORIGIN, not its value")
-    variable = "FINESIGHT_SECRET_" + re.sub(r"\W", "_", name).upper()
+    variable = variable_of(name)
     if variable not in os.environ:
         raise ConfigError(f"secret {name!r} has no value", hint=f"set {variable}")
     return Secret(name, os.environ[variable], origin)

@@ -245,13 +245,7 @@ class Phone:
         return x, y
 
     def _key(self, name: str) -> None:
-        found = _KEY.fullmatch(name.strip().replace(" ", "_"))
-        if found is None:
-            raise ActionRefused(
-                f"key event {name[:60]!r} has no valid name", hint='such as "volume_up" or "66"'
-            )
-        code = found[1] if found[1].isdigit() else f"KEYCODE_{found[1].upper()}"
-        self._input("keyevent", code)
+        self._input("keyevent", key_code(name))
 
     def _type(self, text: str) -> None:
         if text.isascii():
@@ -305,6 +299,16 @@ class Phone:
             f"the name {name[:60]!r} {what}",
             hint="give the package, or its name in `apps`",
         )
+
+
+def key_code(name: str) -> str:
+    """A key event as `input keyevent` takes it; raises `ActionRefused` if the name is no word."""
+    found = _KEY.fullmatch(name.strip().replace(" ", "_"))
+    if found is None:
+        raise ActionRefused(
+            f"key event {name[:60]!r} has no valid name", hint='such as "volume_up" or "66"'
+        )
+    return found[1] if found[1].isdigit() else f"KEYCODE_{found[1].upper()}"
 
 
 def _connected(serial: str | None, port: int, timeout_seconds: float) -> AdbDevice:

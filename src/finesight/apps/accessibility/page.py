@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from finesight.apps.accessibility.compare import Change
+from finesight.apps.accessibility.contrast import LEAST_CONTRAST
 from finesight.apps.accessibility.records import ScreenDescription, SeenElement, place_in_words
 from finesight.errors import AppError
 from finesight.present.marks import marks_from
@@ -30,7 +31,7 @@ __all__ = ["write_descriptions"]
 
 _FOOTER = (
     "Names are texts on the screen as the model read them. Suggested names are guesses from the looks of a control."
-    " Places are pixels of the screenshot."
+    " Places are pixels of the screenshot. Contrasts are measured from its pixels, by the formula of WCAG 2."
 )
 
 
@@ -57,7 +58,7 @@ def _section(
 ) -> Section:
     marks = marks_from([(one.box, one.role) for one in description.elements])
     rows = [
-        TableRow(_cells(one, description), mark, is_strong=one.is_unlabeled)
+        TableRow(_cells(one, description), mark, is_strong=one.is_unlabeled or _is_low(one))
         for one, mark in zip(description.elements, marks, strict=True)
     ]
     size = description.size
@@ -65,6 +66,7 @@ def _section(
         f"{size.width} × {size.height}",
         f"{len(rows)} elements",
         f"{len(description.unlabeled)} controls without a name",
+        f"{len(description.low_contrast)} texts with a contrast under {LEAST_CONTRAST}",
     )
     skipped = tuple(f"{one.what}: {one.reason}" for one in description.coverage.skipped)
     header = (
@@ -73,6 +75,7 @@ def _section(
         "suggested name",
         "value",
         "states",
+        "contrast",
         "x1, y1, x2, y2",
         "place",
         "score",
@@ -98,4 +101,14 @@ def _cells(one: SeenElement, description: ScreenDescription) -> tuple[str, ...]:
     box = ", ".join(f"{edge:.0f}" for edge in (one.box.x1, one.box.y1, one.box.x2, one.box.y2))
     score = "" if one.score.value is None else f"{one.score.value:.2f}"
     place = f"row {one.row}, {place_in_words(one.box, description.size)}"
-    return (one.role, one.name, guess, one.value, ", ".join(one.states), box, place, score)
+    states = ", ".join(one.states)
+    return (one.role, one.name, guess, one.value, states, _contrast(one), box, place, score)
+
+
+def _is_low(one: SeenElement) -> bool:
+    return one.contrast is not None and one.contrast.is_low
+
+
+def _contrast(one: SeenElement) -> str:
+    """Ratio and colours; a low ratio is called so, not only printed in bold."""
+    return "" if one.contrast is None else f"{'low: ' if _is_low(one) else ''}{one.contrast}"

@@ -19,7 +19,7 @@ from finesight.browser.reach import origin_of
 from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ConfigError
 
-__all__ = ["Secret", "Secrets"]
+__all__ = ["Secret", "Secrets", "split_at_secrets", "variable_of"]
 
 _NAMED = re.compile(r"\{\{\s*secret:\s*([\w.-]+)\s*\}\}")
 _PRIVATE = ("password", "one-time-code")
@@ -124,6 +124,17 @@ class Secrets:
     def _shows(self, element: ScreenElement) -> bool:
         shown = f"{element.name} {element.value}"
         return self.hidden(shown) != shown
+
+
+def variable_of(name: str) -> str:
+    """The environment variable that has the value of a secret."""
+    return "FINESIGHT_SECRET_" + re.sub(r"\W", "_", name, flags=re.ASCII).upper()
+
+
+def split_at_secrets(text: str) -> list[tuple[str, bool]]:
+    """The parts of a text in order, without empty ones: plain text, and names of secrets, which are marked."""
+    parts = [(part, bool(index % 2)) for index, part in enumerate(_NAMED.split(text))]
+    return [(part, is_secret) for part, is_secret in parts if part]
 
 
 def is_private(element: ScreenElement) -> bool:

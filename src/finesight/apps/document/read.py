@@ -326,7 +326,7 @@ def _from(route: Route) -> tuple[Route, ...]:
 
 def _whole(page: PageImage) -> Box:
     height, width = page.pixels.shape[:2]
-    return Box(0, 0, width, height)
+    return Box(0.0, 0.0, float(width), float(height))  # as JSON gives it back in a later run
 
 
 def _status(blocks: Sequence[ReadBlock], lines: Sequence[TextLine], *, is_done: bool) -> PageStatus:

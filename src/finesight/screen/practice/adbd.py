@@ -24,7 +24,7 @@ VERSION = 0x01000000
 MOST_BYTES = 256 * 1024
 """Largest data of one message."""
 _HEADER = struct.Struct("<6I")
-_SERVICE = re.compile(r"(shell|exec)((?:,\w+)*):(.*)", re.DOTALL)
+_SERVICE = re.compile(r"(shell|exec)((?:,[\w=.-]+)*):(.*)", re.DOTALL)
 _STANDARD_OUTPUT, _EXIT = 1, 3
 """Kinds of packets of the shell protocol, version 2."""
 

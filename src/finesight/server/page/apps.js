@@ -53,7 +53,7 @@ export async function add(files) {
 export function start(onTalk) {
   const mode = (isApps) => {
     element("apps").hidden = !isApps;
-    for (const id of ["talk", "open-code", "clear"]) element(id).hidden = isApps;
+    for (const id of ["talk", "clear"]) element(id).hidden = isApps;
     element("mode-apps").setAttribute("aria-pressed", isApps);
     element("mode-talk").setAttribute("aria-pressed", !isApps);
     if (isApps) {
@@ -99,9 +99,23 @@ async function measure(file) {
   }
 }
 
-// The body of the request.
-function request(options) {
-  const body = { model: options.model, file_data: chosen.url, filename: chosen.name };
+// The path, the files and `body(urlOf)` of the request that "Run" would send; null, with the reason on the page, if it
+// would send none.
+export function asCode(options) {
+  showProblem("");
+  try {
+    if (!chosen) throw new Error("Choose a file first.");
+    request(options, chosen.url);
+    return { path: `/v1/apps/${name}`, files: [chosen], body: (urlOf) => request(options, urlOf(chosen)) };
+  } catch (error) {
+    showProblem(error.message);
+    return null;
+  }
+}
+
+// The body of the request, with the address of the file's data.
+function request(options, url) {
+  const body = { model: options.model, file_data: url, filename: chosen.name };
   if (options.maxPixels !== null) body.max_pixels = options.maxPixels;
   if (chosen.pages && (name === "read" || name === "extract")) body.pages = chosen.pages;
   if (name === "extract") body.schema = schema();
@@ -130,7 +144,7 @@ async function run() {
   try {
     if (!chosen) throw new Error("Choose a file first.");
     const options = settings();
-    const body = request(options);
+    const body = request(options, chosen.url);
     running = new AbortController();
     showRunning();
     const found = await appResult(name, body, options.key, running.signal);

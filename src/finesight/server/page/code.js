@@ -2,15 +2,17 @@
 // A request as a command for curl and as a program in Python. Files are read from the current folder, and the key from
 // the environment variable FINESIGHT_API_KEY.
 
+const CHAT = "/v1/chat/completions";
+
 // `request(urlOf)` gives the body of the request, with `urlOf(file)` in place of the data of each file.
-export function curlCommand(request, files, hasKey) {
+export function curlCommand(request, files, hasKey, path = CHAT) {
   const [body, places] = withPlaces(request, files);
   // The shell expands these characters in a here-document.
   let json = JSON.stringify(body, null, 1).replace(/[\\$`]/g, "\\$&");
   for (const [place, file] of places) {
     json = json.replace(place, () => `data:${file.type};base64,$(base64 < ${shellWord(file.name)} | tr -d '\\n')`);
   }
-  const lines = [`curl ${location.origin}/v1/chat/completions`, "-H 'Content-Type: application/json'"];
+  const lines = [`curl ${location.origin}${path}`, "-H 'Content-Type: application/json'"];
   if (hasKey) lines.push('-H "Authorization: Bearer $FINESIGHT_API_KEY"');
   lines.push("--no-buffer --data-binary @- <<END_OF_REQUEST");
   return `${lines.join(" \\\n  ")}\n${json}\nEND_OF_REQUEST`;
@@ -23,19 +25,13 @@ export function pythonProgram(request, files, hasKey) {
     fields = fields.replace(`"${place}"`, () => `data_url(${JSON.stringify(file.name)}, "${file.type}")`);
   }
   const key = hasKey ? 'os.environ["FINESIGHT_API_KEY"]' : '"none"';
-  const helper = [
-    "def data_url(name, kind):",
-    "    with open(name, \"rb\") as file:",
-    "        return f\"data:{kind};base64,{base64.b64encode(file.read()).decode()}\"",
-    "", "",
-  ];
   return [
     ...(places.length ? ["import base64"] : []),
     ...(hasKey ? ["import os"] : []),
     ...(places.length || hasKey ? [""] : []),
     "from openai import OpenAI",
     "",
-    ...(places.length ? ["", ...helper] : []),
+    ...(places.length ? ["", ...HELPER] : []),
     `client = OpenAI(base_url="${location.origin}/v1", api_key=${key})`,
     "stream = client.chat.completions.create(",
     fields,
@@ -46,6 +42,39 @@ export function pythonProgram(request, files, hasKey) {
     "print()",
   ].join("\n");
 }
+
+// A program for an endpoint that the package openai does not know, with Python's own library.
+export function plainProgram(request, files, hasKey, path) {
+  const [body, places] = withPlaces(request, files);
+  let fields = Object.entries(body).map(([name, value]) => `    ${JSON.stringify(name)}: ${literal(value, 1)},`).join("\n");
+  for (const [place, file] of places) {
+    fields = fields.replace(`"${place}"`, () => `data_url(${JSON.stringify(file.name)}, "${file.type}")`);
+  }
+  const key = ["headers[\"Authorization\"] = f\"Bearer {os.environ['FINESIGHT_API_KEY']}\""];
+  return [
+    "import base64",
+    "import json",
+    ...(hasKey ? ["import os"] : []),
+    "from urllib.request import Request, urlopen",
+    "", "",
+    ...HELPER,
+    "body = {",
+    fields,
+    "}",
+    'headers = {"Content-Type": "application/json"}',
+    ...(hasKey ? key : []),
+    `request = Request("${location.origin}${path}", json.dumps(body).encode(), headers)`,
+    "with urlopen(request) as response:",
+    "    print(json.dumps(json.load(response), indent=2, ensure_ascii=False))",
+  ].join("\n");
+}
+
+const HELPER = [
+  "def data_url(name, kind):",
+  "    with open(name, \"rb\") as file:",
+  "        return f\"data:{kind};base64,{base64.b64encode(file.read()).decode()}\"",
+  "", "",
+];
 
 // The body with a unique word in place of the data of each file, and these words.
 function withPlaces(request, files) {

@@ -3,7 +3,7 @@
 
 import * as apps from "./apps.js";
 import { chatChunks } from "./api.js";
-import { curlCommand, pythonProgram } from "./code.js";
+import { curlCommand, plainProgram, pythonProgram } from "./code.js";
 import "./examples.js";
 import { itemsOf } from "./findings.js";
 import { Live } from "./live.js";
@@ -178,6 +178,16 @@ function clear() {
 
 function showCode() {
   const options = settings();
+  const hasKey = options.key !== "";
+  element("code-needs").hidden = apps.isOn();
+  if (apps.isOn()) {
+    const code = apps.asCode(options);
+    if (!code) return;
+    element("curl").textContent = curlCommand(code.body, code.files, hasKey, code.path);
+    element("python").textContent = plainProgram(code.body, code.files, hasKey, code.path);
+    element("code").showModal();
+    return;
+  }
   const text = question.value.trim();
   // Without a new question, the request is that of the last turn.
   const next = text || attached.length || !turns.length ? { text: text || "Read all the text in the image.", files: attached } : turns.at(-1);
@@ -185,8 +195,8 @@ function showCode() {
   turns = turns.filter((turn) => turn !== next);
   const files = [...turns, next].flatMap((turn) => turn.files);
   const body = (urlOf) => request(next, options, urlOf);
-  element("curl").textContent = curlCommand(body, files, options.key !== "");
-  element("python").textContent = pythonProgram(body, files, options.key !== "");
+  element("curl").textContent = curlCommand(body, files, hasKey);
+  element("python").textContent = pythonProgram(body, files, hasKey);
   turns = earlier;
   element("code").showModal();
 }

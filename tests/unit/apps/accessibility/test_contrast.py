@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from finesight.apps.accessibility.contrast import contrast_of
 from finesight.apps.accessibility.describe import describe
+from finesight.apps.accessibility.page import write_descriptions
 from finesight.elements import ScreenElement
 from finesight.geometry import Box
 from finesight.present.fonts import font_for
@@ -60,3 +61,19 @@ def test_a_description_names_the_texts_with_low_contrast():
     assert found.to_dict()["low_contrast"] == [0]
     assert str(found.low_contrast[0].contrast) == "2.3, #aaaaaa on #ffffff"
     assert found.elements[1].contrast is None
+
+
+def test_the_report_shows_every_measured_contrast_and_calls_a_low_one_low(tmp_path):
+    pixels = np.hstack([drawn("#aaaaaa", "#ffffff"), drawn("#000000", "#ffffff")])
+    elements = [
+        ScreenElement("StaticText", "Total 12", BOX),
+        ScreenElement("StaticText", "Sum", Box(210, 10, 350, 40)),
+        ScreenElement("button", "", Box(160, 10, 190, 40)),
+    ]
+    found = describe(pixels, Oracle(lambda question: listing(question, elements)))
+    write_descriptions(tmp_path / "report.html", [(found, Image.fromarray(pixels), [])])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "1 texts with a contrast under 4.5" in page
+    assert "low: 2.3, #aaaaaa on #ffffff" in page
+    assert page.count(">low: ") == 1
+    assert "21.0, #000000 on #ffffff" in page
