@@ -97,8 +97,16 @@ def conversations(count: int) -> list[Question]:
     return [*pictures, *drawn_videos(videos)]
 
 
-def with_vllm(folder: Path, exported: Path, count: int, dtype: str) -> Agreement:
-    """Agreement of vLLM with our reading of the same folder."""
+def with_vllm(
+    folder: Path,
+    exported: Path,
+    count: int,
+    dtype: str,
+    *,
+    adapter: Path | None = None,
+    ours: Path | None = None,
+) -> Agreement:
+    """Agreement of vLLM, with an adapter if one is given, with our model in the same or another folder."""
     if not VLLM.exists():
         pytest.skip(f"no {VLLM}: run scripts/vllm-venv.sh with an interpreter")
     questions = conversations(count)
@@ -115,7 +123,8 @@ def with_vllm(folder: Path, exported: Path, count: int, dtype: str) -> Agreement
             }
         )
     done = subprocess.run(
-        [VLLM, ROOT / "tests/interop/vllm_answers.py", exported, str(ANSWER_TOKENS), dtype],
+        [VLLM, ROOT / "tests/interop/vllm_answers.py", exported, str(ANSWER_TOKENS), dtype]
+        + ([adapter] if adapter else []),
         input="".join(json.dumps(each) + "\n" for each in asked),
         capture_output=True,
         text=True,
@@ -124,8 +133,8 @@ def with_vllm(folder: Path, exported: Path, count: int, dtype: str) -> Agreement
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    found = agreement(exported, questions, answers, ANSWER_TOKENS)
-    sys.stdout.write(f"vLLM, {dtype}: {found}\n")
+    found = agreement(ours or exported, questions, answers, ANSWER_TOKENS)
+    sys.stdout.write(f"vLLM, {dtype}{', adapter' if adapter else ''}: {found}\n")
     return found
 
 
@@ -133,6 +142,23 @@ def test_vllm_answers_as_we_do(tmp_path):
     """In float32 on both sides, 30 pictures and 10 videos: the same greedy tokens."""
     export("tiny", tmp_path / "out", "--to", "hf")
     found = with_vllm(tmp_path, tmp_path / "out", 40, "float32")
+    assert found.same_answers == found.answers
+
+
+def test_vllm_answers_as_we_do_with_the_adapter_merged(tmp_path):
+    """The base with an adapter of the decoder in vLLM, and merged by us: the same greedy tokens."""
+    adapter = write_adapter(find_checkpoint("tiny"), tmp_path / "a", seed=1, size=0.02)
+    words = ("--to", "hf", "--dtype", "float32", "--adapter", adapter)
+    export("tiny", tmp_path / "apart", *words, "--separate-adapter")
+    export("tiny", tmp_path / "merged", *words)
+    found = with_vllm(
+        tmp_path,
+        tmp_path / "apart",
+        40,
+        "float32",
+        adapter=tmp_path / "apart/adapter",
+        ours=tmp_path / "merged",
+    )
     assert found.same_answers == found.answers
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers conversations with vLLM: reads JSON lines, writes a JSON line with token ids for each.
 
-Run by the interpreter of vLLM's environment: `python vllm_answers.py FOLDER MOST DTYPE < questions > answers`. A
-question is `{"prompt": text, "pictures": [paths], "videos": [paths]}`, with <|image_pad|> or <|video_pad|> in the text
+Run by the interpreter of vLLM's environment: `python vllm_answers.py FOLDER MOST DTYPE [ADAPTER] < questions > answers`.
+A question is `{"prompt": text, "pictures": [paths], "videos": [paths]}`, with <|image_pad|> or <|video_pad|> in the text
 for each medium; the frames of a video are a .npy file. Answers go to the descriptor that was standard output; what vLLM
-prints goes to standard error.
+prints goes to standard error. ADAPTER is the folder of a LoRA adapter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 def main() -> None:
     """Answer all questions in one call, greedily."""
-    folder, most, dtype = sys.argv[1:]
+    folder, most, dtype, *adapter = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
@@ -27,6 +27,7 @@ def main() -> None:
     import numpy as np
     from PIL import Image
     from vllm import LLM, SamplingParams
+    from vllm.lora.request import LoRARequest
 
     asked = [json.loads(line) for line in sys.stdin]
     model = LLM(
@@ -37,7 +38,9 @@ def main() -> None:
         enforce_eager=True,
         enable_prefix_caching=False,
         limit_mm_per_prompt={"image": 4, "video": 1},
+        enable_lora=bool(adapter),
     )
+    lora = LoRARequest("adapter", 1, adapter[0]) if adapter else None
     prompts = []
     for each in asked:
         pictures = [Image.open(path).convert("RGB") for path in each["pictures"]]
@@ -46,7 +49,7 @@ def main() -> None:
         media = {kind: items for kind, items in media.items() if items}
         prompts.append({"prompt": each["prompt"], "multi_modal_data": media})
     sampling = SamplingParams(temperature=0, max_tokens=int(most))
-    for reply in model.generate(prompts, sampling):
+    for reply in model.generate(prompts, sampling, lora_request=lora):
         answers.write(json.dumps([*reply.outputs[0].token_ids]) + "\n")
     answers.flush()
     os._exit(0)  # its worker threads may hold the process for a minute
