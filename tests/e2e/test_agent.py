@@ -125,6 +125,8 @@ def test_the_python_door(page, tmp_path):
     assert run.verified.details == ("js:document.title === 'Lights are on': yes, it is True",)
     with pytest.raises(package.ConfigError, match="approve is 'maybe'"):
         package.agent("x", page, approve="maybe")
+    with pytest.raises(package.ConfigError, match=r"http://example\.org/"):  # not over TLS
+        package.agent("x", page, approve="http://example.org/")
 
 
 @pytest.mark.parametrize(

@@ -222,14 +222,18 @@ def test_the_python_door_refuses_a_reference_that_no_check_compares_with():
         finesight.inspect("shelf", str(SHAPES), reference=str(SHAPES))
 
 
-def test_the_python_door_inspects():
+def test_the_python_door_inspects(tmp_path):
     (inspected,) = finesight.inspect(
         "shelf",
         str(SHAPES),
         overrides=["checks.product.phrase=blue square", "checks.price.least=0"],
+        sarif=tmp_path / "found.sarif",
     )
     assert inspected.verdict == "pass"
     assert len(inspected.things) == 1
+    (found,) = json.loads((tmp_path / "found.sarif").read_text())["runs"]
+    assert found["results"] == []
+    assert {rule["id"] for rule in found["tool"]["driver"]["rules"]} >= {"product", "price"}
 
 
 COLOURS = {"red": (214, 40, 40), "blue": (30, 70, 200), "green": (20, 150, 60)}

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
 
 from finesight.api.shared import responder_and_name
+from finesight.apps.agent.approval import over_http
 from finesight.apps.agent.gate import Approver, Gate, always, in_time, never
 from finesight.apps.agent.job import run_on
 from finesight.apps.agent.records import AgentOptions, Run, Step
@@ -29,7 +29,7 @@ def agent(
     *,
     model: str | Path | Responder = "tiny",
     options: AgentOptions | None = None,
-    approve: Literal["never", "always"] | Approver = "never",
+    approve: str | Approver = "never",
     approval_seconds: float = 60.0,
     secrets: Sequence[Secret] = (),
     origins: Sequence[str] = (),
@@ -43,9 +43,9 @@ def agent(
         screen: a file or URL, which is opened in a browser of its own, or any screen, which stays open.
         model: name of a model, which is loaded on first use and cached, or what answers questions.
         options: settings of the run.
-        approve: who decides about consequential steps: nobody, so that they are refused; "always" allows them; or a
-            function that is called with each proposal.
-        approval_seconds: time limit of that function; afterwards the step is refused.
+        approve: who decides about consequential steps: "never" refuses them; "always" allows them; a URL, to which
+            each proposal is posted; or a function that is called with it.
+        approval_seconds: time limit of that URL or function; afterwards the step is refused.
         secrets: values that the model can have typed without seeing them.
         origins: further origins that the browser may load.
         trace: folder of the trace; an interrupted run goes on in it. None keeps none.
@@ -59,19 +59,22 @@ def agent(
         ConfigError: a setting is wrong, or `trace` holds another run.
         ScreenUnavailable: the page cannot be opened.
     """
-    if isinstance(approve, str) and approve not in _APPROVERS:
-        raise ConfigError(f"approve is {approve!r}", hint='"never", "always" or a function')
     settings = options or AgentOptions()
     settings.check()
-    gate = Gate(
-        approver=_APPROVERS[approve]
-        if isinstance(approve, str)
-        else in_time(approve, approval_seconds),
-        secrets=Secrets(secrets),
-    )
+    gate = Gate(approver=_approver(approve, approval_seconds), secrets=Secrets(secrets))
     responder, name = responder_and_name(model)
     folder = None if trace is None else Path(trace)
     if not isinstance(screen, (str, Path)):
         return run_on(screen, goal, responder, name, settings, gate, folder=folder, on_step=on_step)
     with closing(WebScreen(screen, origins=origins)) as page:
         return run_on(page, goal, responder, name, settings, gate, folder=folder, on_step=on_step)
+
+
+def _approver(approve: str | Approver, seconds: float) -> Approver:
+    if not isinstance(approve, str):
+        return in_time(approve, seconds)
+    if "://" in approve:
+        return over_http(approve, seconds)
+    if approve not in _APPROVERS:
+        raise ConfigError(f"approve is {approve!r}", hint='"never", "always", a URL or a function')
+    return _APPROVERS[approve]

@@ -13,6 +13,7 @@ import numpy as np
 from finesight.api.model import Model
 from finesight.api.shared import responder_and_name, shared_model
 from finesight.api.sources import media_parts
+from finesight.apps.grounding.alerts import write_inspection_sarif
 from finesight.apps.grounding.detect import Search, search_within
 from finesight.apps.grounding.findings import Inspected
 from finesight.apps.grounding.inspect import inspect as inspect_picture
@@ -131,6 +132,7 @@ def inspect(
     reference: ImageSource | None = None,
     overrides: Sequence[str] = (),
     search: Search | None = None,
+    sarif: str | Path | None = None,
 ) -> list[Inspected]:
     """Check pictures against an inspection.
 
@@ -141,11 +143,13 @@ def inspect(
         reference: the picture that some inspections compare with.
         overrides: `dotted.key=value` items, such as `checks.people.most=2`.
         search: pixel budgets and tiles; None takes those of the model.
+        sarif: SARIF 2.1.0 file to write with what does not pass.
 
     Returns:
         The findings and the verdict of each picture.
 
     Raises:
+        AppError: the SARIF file cannot be written.
         ConfigError: there is no such inspection, a value is wrong, or a reference picture is missing or not needed.
         MediaError: a picture cannot be opened.
     """
@@ -159,7 +163,7 @@ def inspect(
         )
     used = search or search_for(responder)
     beside = None if reference is None else pixels_of(_part(reference))
-    return [
+    inspected = [
         inspect_picture(
             responder,
             pixels_of(part),
@@ -171,6 +175,9 @@ def inspect(
         )
         for part in _parts(images)
     ]
+    if sarif is not None:
+        write_inspection_sarif(Path(sarif), inspection, inspected, failed=())
+    return inspected
 
 
 def locate_in(
