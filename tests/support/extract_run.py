@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from finesight.cli import read
 from finesight.cli.main import main
+from finesight.cli.model_choice import ModelChoice
 from tests.support.app_responders import answered, asked
 from tests.support.documents import PageOracle
 from tests.support.forms import Form, draw_form
@@ -67,5 +67,5 @@ class SlowOracle:
 
 
 if __name__ == "__main__":
-    read._responder = lambda choice: SlowOracle(Path(sys.argv[1]))
+    ModelChoice.opened = lambda choice: SlowOracle(Path(sys.argv[1]))
     sys.exit(main(sys.argv[2:]))
