@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers conversations with vLLM: reads JSON lines, writes a JSON line with token ids for each.
 
-Run by the interpreter of vLLM's environment: `python vllm_answers.py FOLDER MOST DTYPE [ADAPTER] < questions > answers`.
-A question is `{"prompt": text, "pictures": [paths], "videos": [paths]}`, with <|image_pad|> or <|video_pad|> in the text
-for each medium; the frames of a video are a .npy file. Answers go to the descriptor that was standard output; what vLLM
-prints goes to standard error. ADAPTER is the folder of a LoRA adapter.
+Run by the interpreter of vLLM's environment: `python vllm_answers.py FOLDER MOST DTYPE [ADAPTER] < questions >
+answers`. A question is `{"prompt": text, "pictures": [paths], "videos": [paths]}`, with <|image_pad|> or <|video_pad|>
+in the text for each medium; the frames of a video are a .npy file. Answers go to the descriptor that was standard
+output; what vLLM prints goes to standard error. ADAPTER is the folder of a LoRA adapter.
 """
 
 from __future__ import annotations
