@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import openpyxl
+import pytest
 from PIL import Image
 
 import finesight as package
+from finesight import files
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.records import Extraction
+from finesight.cli.model_choice import ModelChoice
+from finesight.errors import AppError
 from tests.support.app_responders import answered, asked
 from tests.support.contracts import draw_contract, playbook
 from tests.support.documents import PageOracle
@@ -197,6 +202,38 @@ def test_extract_in_python(tmp_path):
     assert isinstance(found, Extraction)
     assert found.data == form.data
     assert found.is_sound
+
+
+class LockedOracle(FormOracle):
+    """Tries to lock the folder of the run whenever values are asked for."""
+
+    def __init__(self, form, folder):
+        super().__init__(form)
+        self.folder, self.told = folder, []
+
+    def _one(self, conversation, sampling):
+        if asked(conversation).text.startswith("Extract"):
+            with pytest.raises(AppError) as raised:
+                files.lock(self.folder / ".lock", error=AppError).close()
+            self.told.append(raised.value.message)
+        return super()._one(conversation, sampling)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks")
+@pytest.mark.parametrize("is_command", [True, False])
+def test_no_other_run_asks_for_the_same_values(finesight, tmp_path, monkeypatch, is_command):
+    form, path, out = draw_form(31, "columns", "en"), tmp_path / "form.png", tmp_path / "out"
+    Image.fromarray(form.pixels).save(path)
+    oracle = LockedOracle(form, out)
+    if is_command:
+        monkeypatch.setattr(ModelChoice, "opened", lambda _: oracle)
+        words = ("--schema", json.dumps(schema()), "--route", "spotting", "--out", out)
+        assert finesight("read", path, *words).code in (0, 3)
+    else:
+        package.extract(path, schema(), model=oracle, route="spotting", out=out)
+    assert oracle.told
+    assert all("another process writes to" in one for one in oracle.told)
+    files.lock(out / ".lock", error=AppError).close()
 
 
 def test_review_in_python(tmp_path):

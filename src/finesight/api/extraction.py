@@ -9,6 +9,7 @@ from typing import Literal
 
 from finesight.api.documents import read
 from finesight.api.shared import paths_of, responder_and_name
+from finesight.apps.document.job import locked
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
 from finesight.apps.document.records import Document, Route
@@ -55,7 +56,7 @@ def extract(
     Raises:
         ConfigError: the schema or an option is wrong.
         MediaError: a file cannot be opened.
-        AppError: an optional library is not installed, or `out` holds other pages.
+        AppError: an optional library is not installed, or `out` holds other pages or is used by another process.
     """
     own = load_schema(schema)
     check_schema(own)
@@ -66,11 +67,12 @@ def extract(
     responder, name = responder_and_name(model)
     asked = options or ExtractOptions()
     folder = None if out is None or document is not None else Path(out)
-    return extract_pages(
-        with_images(known.pages, addresses, dpi=dpi),
-        own,
-        responder,
-        asked,
-        model=name,
-        store=page_answers(folder, own, asked),
-    )
+    with locked(folder):
+        return extract_pages(
+            with_images(known.pages, addresses, dpi=dpi),
+            own,
+            responder,
+            asked,
+            model=name,
+            store=page_answers(folder, own, asked),
+        )

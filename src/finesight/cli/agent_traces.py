@@ -197,4 +197,4 @@ def _write_script(trace: Path, out: Path, form: ExportForm, *, as_json: bool) ->
         return
     sys.stdout.write(f"{steps} steps written to {out}\n")
     if left_out:
-        sys.stdout.write(f"left out: {left_out} not performed\n")
+        sys.stdout.write(f"left out: {left_out} not performed, or broken off\n")

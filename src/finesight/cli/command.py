@@ -2,8 +2,9 @@
 """Functions as commands: shared options, records of options, and errors as messages.
 
 Typer makes one option of each parameter of a function. Options that several commands share are the fields of a
-dataclass: a command has the dataclass as one parameter, and Typer gets its fields. --threads and --debug are added to
-every command, and what it raises is reported as `cli/errors.py` says.
+dataclass: a command has the dataclass as one parameter, and Typer gets its fields. Options that say how a model is
+loaded, such as --device, come last. --threads and --debug are added to every command, and what it raises is reported as
+`cli/errors.py` says.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ Work = Callable[..., None]
 _THREADS = Parameter(
     "threads", Parameter.KEYWORD_ONLY, default=None, annotation=options.Threads
 )  # takes effect through its callback
+_LAST = ("device", "dtype", "weights", "vision_weights", "draft_tokens")
+"""How a model is loaded and run: few need it, so it is at the end of every help."""
 _DEBUG = Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=options.Debug)
 
 
 def command(work: Work) -> Work:
-    """A command with --threads and --debug; the options of its records are at the place of their parameter."""
+    """A command with --threads and --debug; a record's options are at the place of its parameter, except `_LAST`."""
     return _command(work, _THREADS, _DEBUG)
 
 
@@ -46,6 +49,7 @@ def _command(work: Work, *added: Parameter) -> Work:
             parameters += _options(hint)
         else:
             parameters.append(each.replace(annotation=hint))
+    parameters.sort(key=lambda each: each.name in _LAST)  # stable
     parameters += added
 
     @wraps(work)

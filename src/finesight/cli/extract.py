@@ -129,6 +129,7 @@ class FieldsJob:
     def _extracted(
         self, results: Results, responder: Responder, options: ReadOptions
     ) -> list[tuple[str, Extraction, tuple[ReadPage, ...]]]:
+        from finesight.apps.document.job import locked
         from finesight.apps.extract.ask import ExtractOptions
         from finesight.apps.extract.extract import extract, page_answers
         from finesight.apps.page_images import with_images
@@ -141,11 +142,15 @@ class FieldsJob:
         store = page_answers(self.out, self.schema, asked, is_one=self.is_one)
         pairs = zip(results.document.pages, results.addresses, strict=True)
         found = []
-        for path, group in groupby(pairs, key=lambda pair: None if self.is_one else pair[1].path):
-            pages, addresses = zip(*group, strict=True)
-            images = with_images(pages, addresses, dpi=results.dpi)
-            one = extract(images, self.schema, responder, asked, model=results.model, store=store)
-            found.append(("document" if path is None else str(path), one, pages))
+        groups = groupby(pairs, key=lambda pair: None if self.is_one else pair[1].path)
+        with locked(self.out):
+            for path, group in groups:
+                pages, addresses = zip(*group, strict=True)
+                images = with_images(pages, addresses, dpi=results.dpi)
+                one = extract(
+                    images, self.schema, responder, asked, model=results.model, store=store
+                )
+                found.append(("document" if path is None else str(path), one, pages))
         return found
 
 

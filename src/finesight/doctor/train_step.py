@@ -237,10 +237,11 @@ def step_memory(
 
 
 def _trains_tower(recipe: TrainRecipe, config: ModelConfig) -> bool:
-    """Whether blocks of the vision tower have trained weights or adapters."""
+    """Whether blocks of the vision tower keep activations: they, or the patch embedding before them, are trained."""
     with torch.device("meta"):
         model = fake_model(recipe, _shallow(config, _SHALLOW, _SHALLOW))
-    return any(one.requires_grad for one in model.visual.blocks.parameters())
+    parts = (model.visual.patch_embed, model.visual.blocks)
+    return any(one.requires_grad for part in parts for one in part.parameters())
 
 
 def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:

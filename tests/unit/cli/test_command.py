@@ -17,6 +17,7 @@ from finesight.errors import ConfigError
 class Colours:
     ink: Annotated[str, typer.Option(help="Of the letters.")] = "black"
     words: Annotated[list[str] | None, typer.Option("--word")] = None
+    dtype: Annotated[str, typer.Option()] = "float32"
     paper: str = "white"
 
 
@@ -41,7 +42,8 @@ def test_fields_are_options_at_the_place_of_their_record():
     given = run(command(draw), "--ink", "red", "--word", "a", "--word", "b", "--json")
     assert given.output == f"3 {Colours(ink='red', words=['a', 'b'])} True\n"
     shown = run(command(draw), "--help").output
-    places = [shown.index(each) for each in ("--ink", "--word", "--json", "--threads", "--debug")]
+    names = ("--ink", "--word", "--json", "--dtype", "--threads", "--debug")
+    places = [shown.index(each) for each in names]
     assert places == sorted(places)
 
 

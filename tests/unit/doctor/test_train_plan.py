@@ -17,6 +17,7 @@ from finesight.train.recipe import PretrainRecipe, TrainRecipe
 from tests.support.model_cases import small_config
 
 LORA = {"match": "model.*.lora_*", "algorithm": "adamw", "lr": 1e-3}
+PATCHES = {"match": "model.visual.patch_embed.*", "algorithm": "adamw", "lr": 1e-3}
 FROZEN = {"match": "*", "algorithm": "frozen"}
 ALL = {"match": "*", "algorithm": "adamw", "lr": 1e-3}
 
@@ -50,6 +51,7 @@ CASES = {
         "lora": {"base": "int4", "dora": True},
         "checkpointing": True,
     },
+    "patches": {"groups": [PATCHES, FROZEN]},
     "vision": {"groups": [LORA, FROZEN], "lora": {"base": "bfloat16", "targets": ["vision"]}},
 }
 

@@ -47,6 +47,8 @@ def read_trace(folder: Path) -> tuple[dict[str, Any], list[Step]]:
         )
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
+        if not isinstance(meta, dict):
+            raise ValueError("meta.json holds no object")
     except (OSError, ValueError) as error:
         raise AppError(f"the trace {folder} is damaged: {error}") from error
     steps, _ = read_steps(folder / "steps.jsonl")

@@ -8,16 +8,21 @@ Everything that comes from a trace is quoted, as a page may have written it.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from finesight import files
 from finesight.apps.agent.records import Step
 from finesight.apps.agent.replay import act_of, read_trace
+from finesight.apps.agent.script_texts import ADB, PLAYWRIGHT, PLAYWRIGHT_END
 from finesight.apps.agent.secrets import split_at_secrets, variable_of
+from finesight.apps.agent.trace import FILES, read_steps
 from finesight.browser.keys import key_name
 from finesight.browser.reach import origin_of
 from finesight.errors import AppError, ConfigError
@@ -40,98 +45,8 @@ _CLICKS = {
     "right_click": ', button="right"',
     "middle_click": ', button="middle"',
 }
+_CUT = "# The run was killed during a further step, which may have been performed; it is left out."
 _PACKAGE = re.compile(r"[A-Za-z]\w*(?:\.\w+)+", re.ASCII)
-
-_PLAYWRIGHT = '''\
-# Repeats a recorded run of `finesight agent`, without a model and without its gate.
-# Needs playwright, and its Chromium (`playwright install chromium`) or another one, whose path is in CHROMIUM.
-# Usage: python THIS_FILE [SCREENSHOT.png]
-
-import os
-import sys
-
-from playwright.sync_api import BrowserContext, Page, sync_playwright
-
-loading = set()
-
-
-def settled(context: BrowserContext) -> Page:
-    """The page in front, once its requests have ended, after nine seconds at most."""
-    for _ in range(30):
-        context.pages[-1].wait_for_timeout(300)
-        if not loading:
-            break
-    return context.pages[-1]
-
-
-def secret(page: Page, variable: str, origin: str) -> str:
-    """The value of an environment variable, for this origin only."""
-    if not page.url.startswith(origin + "/"):
-        sys.exit(f"{variable} is for {origin}, and the page is {page.url}")
-    if variable not in os.environ:
-        sys.exit(f"set {variable}")
-    return os.environ[variable]
-
-
-def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move(*end, steps=12)
-    page.mouse.up()
-
-
-def repeat(context: BrowserContext) -> Page:
-'''
-_PLAYWRIGHT_END = """
-
-with sync_playwright() as driver:
-    browser = driver.chromium.launch(executable_path=os.environ.get("CHROMIUM"))
-    context = browser.new_context(viewport={viewport}, device_scale_factor={scale})
-    context.on("request", lambda request: loading.add(request))
-    context.on("requestfinished", lambda request: loading.discard(request))
-    context.on("requestfailed", lambda request: loading.discard(request))
-    last = repeat(context)
-    print(last.url)
-    if len(sys.argv) > 1:
-        last.screenshot(path=sys.argv[1])
-    browser.close()
-"""
-
-_ADB = r"""#!/bin/sh
-# Repeats a recorded run of `finesight agent`, without a model and without its gate.
-# Needs adb, or its path in ADB; ANDROID_SERIAL chooses the phone. PAUSE is the time after each step, in seconds.
-set -eu
-ADB=${ADB:-adb}
-KEYBOARD=com.android.adbkeyboard/.AdbIME
-
-on_phone() {
-    "$ADB" shell "$@" </dev/null
-    sleep "${PAUSE:-1}"
-}
-
-# Types a line. `input text` types %s as a space, and ASCII only; other text needs the keyboard app ADBKeyBoard.
-type_text() {
-    if printf '%s' "$1" | LC_ALL=C grep -q '[^ -~]'; then
-        before=$("$ADB" shell settings get secure default_input_method </dev/null)
-        "$ADB" shell "ime enable $KEYBOARD && ime set $KEYBOARD" </dev/null
-        on_phone "am broadcast -a ADB_INPUT_B64 --es msg $(printf '%s' "$1" | base64 | tr -d '\n')"
-        "$ADB" shell "ime set $before" </dev/null
-        return
-    fi
-    printf '%s\n' "$1" | sed 's/%s/%\
-s/g' | while IFS= read -r piece; do
-        on_phone "input text '$(printf '%s' "$piece" | sed -e 's/ /%s/g' -e "s/'/'\\\\''/g")'"
-    done
-}
-
-# Ends the script unless this app is in front: a secret is for one app only.
-only_in() {
-    "$ADB" shell dumpsys window </dev/null | grep mCurrentFocus | grep -qF " $1/" && return
-    echo "the app $1 is not in front" >&2
-    exit 1
-}
-
-"""
 
 
 def write_script(source: Path, path: Path, form: ScriptForm) -> tuple[int, int]:
@@ -143,14 +58,20 @@ def write_script(source: Path, path: Path, form: ScriptForm) -> tuple[int, int]:
         form: playwright for traces of web pages, adb for those of phones.
 
     Returns:
-        How many steps it repeats, and how many were left out because they were not performed.
+        How many steps it repeats, and how many were left out because they were not performed, or because the run
+        was killed during them.
 
     Raises:
-        ConfigError: the folder holds no trace, or one of another kind of screen.
+        ConfigError: the folder holds no trace, or one of another kind of screen; or `path` is a file of the trace.
         AppError: the trace is damaged, a step cannot be written, or the file cannot be.
     """
     meta, steps = read_trace(source)
-    found = meta.get("facts", {}).get("screen", "unknown")
+    if source.resolve() in (own := path.resolve()).parents:
+        name = own.relative_to(source.resolve()).parts[0]
+        if name in FILES:
+            raise ConfigError(f"{path} belongs to the trace", hint="give another file")
+    facts = meta.get("facts")
+    found = facts.get("screen", "unknown") if isinstance(facts, dict) else "unknown"
     if found != _SCREENS[form]:
         other = next((name for name, screen in _SCREENS.items() if screen == found), None)
         raise ConfigError(
@@ -161,13 +82,33 @@ def write_script(source: Path, path: Path, form: ScriptForm) -> tuple[int, int]:
     if not performed:
         raise AppError(f"no step of {source} was performed: there is nothing to repeat")
     write = _playwright if form == "playwright" else _adb
-    files.write_text(path, write(meta, steps), error=AppError, parents=True)
-    if form == "adb":
-        path.chmod(0o755)
-    return len(performed), len(steps) - len(performed)
+    _, is_cut = read_steps(source / "steps.jsonl")
+    try:
+        _check_variables(performed)
+        text = write(meta, steps, is_cut)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+        raise AppError(f"the trace {source} is damaged: {kind}: {error!s:.200}") from error
+    with files.whole_file(path, error=AppError, parents=True) as draft:
+        draft.write_bytes(text.encode())
+        if form == "adb":
+            draft.chmod(0o755)
+    return len(performed), len(steps) - len(performed) + is_cut
 
 
-def _playwright(meta: dict[str, Any], steps: Sequence[Step]) -> str:
+def _check_variables(steps: Sequence[Step]) -> None:
+    """Raise `AppError` if two secrets would be read from one environment variable."""
+    names: dict[str, str] = {}
+    for step in steps:
+        for piece, is_secret in split_at_secrets((step.act or {}).get("text") or ""):
+            if is_secret and names.setdefault(variable_of(piece), piece) != piece:
+                variable = variable_of(piece)
+                raise AppError(
+                    f"the secrets {names[variable]!r} and {piece!r} have one variable, {variable}"
+                )
+
+
+def _playwright(meta: dict[str, Any], steps: Sequence[Step], is_cut: bool) -> str:
     facts = meta["facts"]
     scale = float(facts["scale"])
     start = steps[0].place
@@ -176,20 +117,23 @@ def _playwright(meta: dict[str, Any], steps: Sequence[Step]) -> str:
     lines = [f"# task: {_plain(meta['goal'])}", "page = context.new_page()"]
     lines += [f"page.goto({start!r})", "page = settled(context)"]
     mouse: Point | None = None
-    for step in steps:
+    for index, step in enumerate(steps):
         lines += ["", f"# {_title(step)}"]
         if step.act is None or step.problem:
             continue
         act = act_of(step.act)
+        if act.kind == "open_url":
+            act = replace(act, text=_address(act.text or "", step, _place_after(steps, index)))
         lines += _web_lines(act, step, mouse, scale)
         if act.kind not in _WORDS_ONLY:
             lines.append("page = settled(context)")
         mouse = act.point or mouse
+    lines += ["", _CUT] if is_cut else []
     lines += ["", "return page"]
     body = "".join(f"    {line}\n" if line else "\n" for line in lines)
     viewport = dict(zip(("width", "height"), facts["viewport"], strict=True))
-    end = _PLAYWRIGHT_END.replace("{viewport}", repr(viewport)).replace("{scale}", repr(scale))
-    return _PLAYWRIGHT + body + end
+    end = PLAYWRIGHT_END.replace("{viewport}", repr(viewport)).replace("{scale}", repr(scale))
+    return PLAYWRIGHT + body + end
 
 
 def _web_lines(act: Act, step: Step, mouse: Point | None, scale: float) -> Iterator[str]:
@@ -206,7 +150,7 @@ def _web_lines(act: Act, step: Step, mouse: Point | None, scale: float) -> Itera
         at = point or mouse
         if at is None:
             raise AppError(f"step {step.n}: {act.kind} has no point, and no earlier step has one")
-        return f"{at.x / scale:g}, {at.y / scale:g}"
+        return f"{_number(at.x / scale)}, {_number(at.y / scale)}"
 
     match act.kind:
         case kind if kind in _CLICKS:
@@ -217,14 +161,14 @@ def _web_lines(act: Act, step: Step, mouse: Point | None, scale: float) -> Itera
             yield f"drag(page, ({place(None)}), ({place(act.point)}))"
         case "scroll":
             yield from [f"page.mouse.move({place(act.point)})"] if act.point else []
-            yield f"page.mouse.wheel(0, {-(act.pixels or 0.0) / scale:g})"
+            yield f"page.mouse.wheel(0, {_number(-(act.pixels or 0.0) / scale)})"
         case "type":
             yield f"page.keyboard.type({_python_text(act.text or '', step)})"
         case "key":
             yield f"page.keyboard.press({'+'.join(map(key_name, act.keys))!r})"
         case "wait":
             seconds = min(act.seconds or 0.0, LONGEST_WAIT_SECONDS)
-            yield f"page.wait_for_timeout({1000 * seconds:g})"
+            yield f"page.wait_for_timeout({_number(1000 * seconds)})"
         case "open_url":
             yield f"page.goto({_python_text(act.text or '', step)})"
         case _ if act.kind not in _WORDS_ONLY:
@@ -245,14 +189,36 @@ def _python_text(text: str, step: Step) -> str:
     return " + ".join(parts) or "''"
 
 
-def _adb(meta: dict[str, Any], steps: Sequence[Step]) -> str:
+def _address(text: str, step: Step, after: str) -> str:
+    """The address that was opened: the text, or, if that is a path, what was shown afterwards."""
+    if urlsplit(text).scheme in ("http", "https", "file", "data", "about"):
+        return text
+    if not after.startswith("file:"):
+        raise AppError(
+            f"step {step.n} opens {text[:60]!r}, and the trace does not say which address that is"
+        )
+    return after
+
+
+def _place_after(steps: Sequence[Step], index: int) -> str:
+    """Where the next step was; empty if there is none."""
+    return steps[index + 1].place if index + 1 < len(steps) else ""
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    return f"{value:g}"
+
+
+def _adb(meta: dict[str, Any], steps: Sequence[Step], is_cut: bool) -> str:
     lines = [f"# task: {_plain(meta['goal'])}"]
     for index, step in enumerate(steps):
         lines += ["", f"# {_title(step)}"]
         if step.act is not None and not step.problem:
-            after = steps[index + 1].place if index + 1 < len(steps) else ""
-            lines += _phone_lines(act_of(step.act), step, after)
-    return _ADB + "\n".join(lines) + "\n"
+            lines += _phone_lines(act_of(step.act), step, _place_after(steps, index))
+    lines += ["", _CUT] if is_cut else []
+    return ADB + "\n".join(lines) + "\n"
 
 
 def _phone_lines(act: Act, step: Step, after: str) -> Iterator[str]:
@@ -286,7 +252,7 @@ def _phone_lines(act: Act, step: Step, after: str) -> Iterator[str]:
             package = _package(act.text or "", step, after)
             yield _on_phone("monkey", "-p", package, "-c", launcher, "1") + " >/dev/null"
         case "wait":
-            yield f"sleep {min(act.seconds or 0.0, LONGEST_WAIT_ON_A_PHONE):g}"
+            yield f"sleep {_number(min(act.seconds or 0.0, LONGEST_WAIT_ON_A_PHONE))}"
         case _ if act.kind not in _WORDS_ONLY:
             raise AppError(f"step {step.n}: {act.kind!r} cannot be written for adb")
 
@@ -297,9 +263,16 @@ def _on_phone(*words: object) -> str:
 
 
 def _typed(text: str, step: Step, enter: str) -> Iterator[str]:
+    if odd := next(
+        (letter for letter in text if letter == "\0" or "\ud800" <= letter < "\ue000"), ""
+    ):
+        raise AppError(f"step {step.n} types {odd!r}, which a shell script cannot contain")
     for piece, is_secret in split_at_secrets(text):
         if is_secret:
-            yield f"only_in {shlex.quote(step.place.partition('/')[0])}"
+            package = step.place.partition("/")[0]
+            if not package:
+                raise AppError(f"step {step.n} types the secret {piece!r} in an unknown app")
+            yield f"only_in {shlex.quote(package)}"
             yield f'type_text "${{{variable_of(piece)}:?}}"'
             continue
         for number, line in enumerate(piece.split("\n")):

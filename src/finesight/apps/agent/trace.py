@@ -28,9 +28,11 @@ from finesight import files
 from finesight.apps.agent.records import Run, Step
 from finesight.errors import AppError, ConfigError
 
-__all__ = ["Trace", "read_steps"]
+__all__ = ["FILES", "Trace", "read_steps"]
 
 _STEP = TypeAdapter(Step)
+FILES = ("meta.json", "steps.jsonl", "screens", "result.json", "report.html", "STOP", ".lock")
+"""Names in the folder of a trace."""
 _SETTINGS = ("goal", "model", "options")
 """What has to be the same when a run is resumed."""
 
@@ -91,7 +93,11 @@ class Trace:
         self._lock.close()
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        self._lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        try:
+            text = json.dumps(line, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which a model may write as \ud800
+            text = json.dumps(line).encode()
+        self._lines.write(text + b"\n")
         self._lines.flush()
         os.fsync(self._lines.fileno())
 
@@ -138,6 +144,6 @@ def read_steps(path: Path) -> tuple[list[Step], bool]:
             pending = "pending" in value
             if not pending:
                 steps.append(_STEP.validate_python(value))
-        except (ValueError, ValidationError) as error:
+        except (TypeError, ValueError, ValidationError) as error:
             raise AppError(f"{path}: line {number} is no step: {error!s:.200}") from error
     return steps, pending

@@ -31,7 +31,7 @@ from finesight.errors import AppError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["Job", "PageStore", "chosen_route", "read_pages", "route_for"]
+__all__ = ["Job", "PageStore", "chosen_route", "locked", "read_pages", "route_for"]
 
 _PAGE = TypeAdapter(ReadPage)
 
@@ -186,13 +186,18 @@ def read_pages(
     Raises:
         AppError: another process reads into the folder, or it cannot be written.
     """
-    with _locked(job.folder):
+    with locked(job.folder):
         pages = tuple(_pages(job, responder, on_page))
     return stitched(Document(pages), order=order)
 
 
 @contextmanager
-def _locked(folder: Path | None) -> Iterator[None]:
+def locked(folder: Path | None) -> Iterator[None]:
+    """Lock the folder of a job against other processes, so that no page is asked about twice; None locks nothing.
+
+    Raises:
+        AppError: another process has locked it.
+    """
     if folder is None:
         yield
         return

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import ast
+import base64
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import closing
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -272,6 +276,24 @@ def test_an_adb_script_leaves_the_phone_as_the_run_did(tmp_path):
         ([Act(kind="fly")], PHONE, "adb", AppError, "'fly' cannot be written"),
         ([Act(kind="fly")], WEB, "playwright", AppError, "'fly' cannot be written"),
         ([], WEB, "playwright", AppError, "nothing to repeat"),
+        ([Act(kind="open_url", text="b.html")], WEB, "playwright", AppError, "which address"),
+        ([Act(kind="type", text="a\0b")], PHONE, "adb", AppError, "cannot contain"),
+        ([Act(kind="type", text="a\ud800")], PHONE, "adb", AppError, "cannot contain"),
+        ([Act(kind="wait")], {"screen": "web"}, "playwright", AppError, "damaged: KeyError"),
+        ([Act(kind="scroll")], {**WEB, "scale": 0}, "playwright", AppError, "damaged: ZeroDiv"),
+        ([Act(kind="wait")], [WEB], "playwright", ConfigError, "screen 'unknown'"),
+        ([Act(kind="wait", seconds="1; id")], PHONE, "adb", AppError, "damaged: TypeError"),
+        ([Act(kind="click", point=Point("$(id)", 1))], PHONE, "adb", AppError, "damaged: Type"),
+        ([Act(kind="mouse_move", point=Point("1", 1))], WEB, "playwright", AppError, "damaged"),
+        ([Act(kind="scroll", pixels=float("nan"))], WEB, "playwright", AppError, "not a finite"),
+        ([Act(kind="system_button", button="Off")], PHONE, "adb", AppError, "damaged: KeyError"),
+        (
+            [Act(kind="type", text="{{secret:a.b}}{{secret:a-b}}")],
+            WEB,
+            "playwright",
+            AppError,
+            "one variable, FINESIGHT_SECRET_A_B",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_said_and_leaves_no_file(
@@ -288,3 +310,106 @@ def test_a_secret_belongs_to_an_origin(tmp_path):
     source = recorded(tmp_path / "t", acts, places=("file:///tmp/a.html",))
     with pytest.raises(AppError, match="page of no origin"):
         write_script(source, tmp_path / "again.py", "playwright")
+
+
+def test_a_secret_of_a_site_with_the_usual_port_is_typed_there_only(tmp_path, monkeypatch):
+    acts = [Act(kind="type", text="{{secret:pin}}")]
+    source = recorded(tmp_path / "t", acts, places=("https://shop.example/login",))
+    write_script(source, tmp_path / "again.py", "playwright")
+    assert statements(tmp_path / "again.py")[2] == (
+        "page.keyboard.type(secret(page, 'FINESIGHT_SECRET_PIN', 'https://shop.example:443'))"
+    )
+    tree = ast.parse((tmp_path / "again.py").read_text(encoding="utf-8"))
+    kept = [
+        one
+        for one in tree.body
+        if isinstance(one, ast.FunctionDef) and one.name in ("site", "secret")
+    ]
+    names = {"sys": sys, "os": os, "urlsplit": urlsplit, "Page": object}
+    exec(compile(ast.Module(kept, []), "again.py", "exec"), names)
+    monkeypatch.setenv("FINESIGHT_SECRET_PIN", "12345")
+    given = ("FINESIGHT_SECRET_PIN", "https://shop.example:443")
+    for address in ("https://shop.example/login", "https://shop.example:443/"):
+        assert names["secret"](SimpleNamespace(url=address), *given) == "12345"
+    for address in (
+        "http://shop.example/",
+        "https://shop.example:8443/",
+        "https://shop.example.evil.example/",
+        "https://shop.example:443@evil.example/",
+        "about:blank",
+    ):
+        with pytest.raises(SystemExit, match="is for https://shop"):
+            names["secret"](SimpleNamespace(url=address), *given)
+
+
+def test_a_secret_of_an_unknown_app_is_no_command(tmp_path):
+    acts = [Act(kind="type", text="{{secret:pin}}")]
+    source = recorded(tmp_path / "t", acts, facts=PHONE, places=("",))
+    with pytest.raises(AppError, match="in an unknown app"):
+        write_script(source, tmp_path / "again.sh", "adb")
+
+
+def test_a_file_that_was_opened_is_named_by_its_address(tmp_path):
+    acts = [Act(kind="open_url", text="b.html"), Act(kind="wait", seconds=1.0)]
+    source = recorded(tmp_path / "t", acts, places=("file:///w/a.html", "file:///w/b.html"))
+    write_script(source, tmp_path / "again.py", "playwright")
+    assert "page.goto('file:///w/b.html')" in statements(tmp_path / "again.py")
+
+
+def test_a_step_during_which_the_run_was_killed_is_named(tmp_path):
+    for form, facts in (("playwright", WEB), ("adb", PHONE)):
+        source = recorded(tmp_path / form, [Act(kind="wait", seconds=0.0)], facts=facts)
+        with (source / "steps.jsonl").open("a") as file:
+            file.write('{"pending": 2, "act": {"kind": "click"}}\n')
+        assert write_script(source, tmp_path / "again", form) == (1, 1)
+        assert "# The run was killed during a further step" in (tmp_path / "again").read_text()
+
+
+def test_damaged_files_are_said(tmp_path):
+    source = recorded(tmp_path / "t", [Act(kind="wait")])
+    (source / "steps.jsonl").write_text("5\n")
+    with pytest.raises(AppError, match="line 1 is no step"):
+        write_script(source, tmp_path / "again", "playwright")
+    (source / "meta.json").write_text("[]")
+    with pytest.raises(AppError, match="holds no object"):
+        write_script(source, tmp_path / "again", "playwright")
+
+
+def test_a_script_replaces_no_file_of_its_trace_and_an_earlier_one_whole(tmp_path):
+    source = recorded(tmp_path / "t", [Act(kind="wait", seconds=0.0)], facts=PHONE)
+    before = (source / "steps.jsonl").read_bytes()
+    for name in ("steps.jsonl", "screens/a.sh"):
+        with pytest.raises(ConfigError, match="belongs to the trace"):
+            write_script(source, source / name, "adb")
+    assert (source / "steps.jsonl").read_bytes() == before
+    script = source / "again.sh"
+    script.write_text("old")
+    script.chmod(0o400)
+    assert write_script(source, script, "adb") == (1, 0)
+    assert os.access(script, os.X_OK)
+    assert "old" not in script.read_text()
+    (tmp_path / "file").touch()
+    with pytest.raises(AppError, match="cannot be written"):
+        write_script(source, tmp_path / "file" / "again.sh", "adb")
+
+
+@pytest.mark.parametrize(
+    "text", ["\r", "\u2028", "\\", "'\\''", "%s", "$IFS", "!!", "{{secret:}}", "\x1b[0m"]
+)
+def test_odd_texts_stay_texts(tmp_path, text):
+    odd = f"a{text}b\n{text}"
+    web = recorded(tmp_path / "w", [Act(kind="type", text=odd)])
+    write_script(web, tmp_path / "again.py", "playwright")
+    assert statements(tmp_path / "again.py")[2] == f"page.keyboard.type({odd!r})"
+    log, code, told = adb_log(tmp_path, [Act(kind="type", text=odd)])
+    assert code == 0, told
+    typed = "".join(
+        base64.b64decode(line.rpartition(" ")[2]).decode()
+        if "ADB_INPUT_B64" in line
+        else "\n"
+        if line.endswith("keyevent 66")
+        else shlex.split(line)[3].replace("%s", " ")
+        for line in log
+        if "ADB_INPUT" in line or " input " in line
+    )
+    assert typed == odd
