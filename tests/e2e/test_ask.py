@@ -7,11 +7,13 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 SHORT = ("--max-new-tokens", "6")
+PAGE = Path(__file__).parents[2] / "examples/media/page.pdf"
 
 
 @pytest.fixture
@@ -289,3 +291,14 @@ def test_guessed_tokens_and_packed_weights_are_said_and_guesses_change_no_answer
     packed = finesight(*words, "--weights", "bf16")
     assert packed.code == 0, packed.err
     assert "note: weights of the language model: bf16" in packed.err
+
+
+def test_the_model_with_a_pre_trained_decoder_talks_and_reads(finesight):
+    """The decoder and the shipped parts are put together in the user's cache."""
+    short = ("--model", "small", "--max-new-tokens", 48)
+    talk = finesight("ask", "What is the capital of France?", *short)
+    assert talk.code == 0, talk.err
+    assert talk.out == "The capital of France is Paris.\n"
+    assert "small was trained for plain English conversations" in talk.err
+    page = finesight("ask", "Read all the text in the image.", "--pdf", PAGE, *short)
+    assert "Monday" in page.out

@@ -72,7 +72,7 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Model: tiny (embedded), a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a name such as"
+        help="Model: tiny or small (embedded), a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a name such as"
         " Qwen/Qwen2.5-VL-3B-Instruct or hf:NAME@REVISION.",
     ),
 ]

@@ -73,15 +73,17 @@ def schedule_step(
         epochs_done: share of all epochs that is done.
 
     Worked example, 100 steps in 10 minutes: after 3 minutes it is 30, for any number of steps done. The warm-up is
-    always counted in steps.
+    counted in steps; a time budget that is over ends it, too.
     """
-    if step < config.warmup_steps:
-        return step
     if config.over_epochs:
         share = epochs_done
     elif config.total_minutes is not None:
         share = seconds / (60 * config.total_minutes)
+        if share >= 1:
+            return config.total_steps
     else:
+        return step
+    if step < config.warmup_steps:
         return step
     return max(int(config.total_steps * share), config.warmup_steps)
 

@@ -31,6 +31,7 @@ def test_with_a_time_budget() -> None:
     assert schedule_step(12, 0.0, config) == 5
     assert schedule_step(12, 180.0, config) == schedule_step(9000, 180.0, config) == 30
     assert schedule_step(12, 600.0, config) == 100
+    assert schedule_step(3, 600.0, config) == 100  # a budget that is over ends the warm-up, too
 
 
 def test_without_a_time_budget_the_step_counts() -> None:
