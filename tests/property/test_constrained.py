@@ -68,7 +68,7 @@ PATTERNS = (
     r"(yes|no|perhaps)",
     r"[a-zäöüß ]{3,40}\.",
     r"[0-9]{1,3}(,[0-9]{3})*(\.[0-9]{2})? ?€",
-    r"(Größe|価格): \d+",
+    r"(Größe|価格): [0-9]+",  # not \d: two libraries know digits of different versions of Unicode
     r"\n?",
 )
 

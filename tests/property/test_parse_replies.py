@@ -12,7 +12,7 @@ from finesight.parse.answer import read_answer
 from finesight.parse.events import read_events
 from finesight.parse.grounding import read_grounding
 from finesight.parse.json_block import find_blocks, walk
-from finesight.parse.times import format_time, parse_time
+from finesight.parse.times import parse_time
 from tests.support.replies import picture_record, reply, video_record
 
 # Backspace and form feed are left out: before a letter their escapes are read as LaTeX.
@@ -105,16 +105,23 @@ def test_boxes_end_up_inside_their_picture(x1, y1, x2, y2):
     assert box.clipped == (max(x1, x2) > 504 or max(y1, y2) > 252)
 
 
+def written(hundredths):
+    """As `mm:ss.ff`, or `h:mm:ss.ff` from one hour on."""
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:" if hours else ""
+    return f"{head}{minutes:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
 @given(st.integers(0, 99 * 360_000))
 def test_times_survive_being_written_and_read(hundredths):
-    assert round(parse_time(format_time(hundredths / 100)) * 100) == hundredths
+    assert round(parse_time(written(hundredths)) * 100) == hundredths
 
 
 @given(st.integers(0, 360_000), st.integers(0, 360_000))
 def test_events_survive_being_written_and_read(first, second):
-    start, end = sorted((first / 100, second / 100))
-    text = f"{format_time(start)} - {format_time(end)}: something happens"
-    (event,) = read_events(text).events
-    assert round(event.model_start_seconds * 100) == round(start * 100)
-    assert round(event.model_end_seconds * 100) == round(end * 100)
+    start, end = sorted((first, second))
+    (event,) = read_events(f"{written(start)} - {written(end)}: something happens").events
+    assert round(event.model_start_seconds * 100) == start
+    assert round(event.model_end_seconds * 100) == end
     assert event.label == "something happens"

@@ -42,8 +42,8 @@ __all__ = [
     "without_values",
 ]
 
-_SHALLOW, _DEEPER = 1, 2
-"""Layers of the runs."""
+_SHALLOW, _DEEPER = 2, 3
+"""Layers of the runs; with fewer, what a single layer needs beside the output head counts as a share of each layer."""
 
 _GATHERED = ("model.layers.", "visual.blocks.")
 """Weights that ranks gather in the precision of the run; see `finesight.train.parallel_weights`."""
@@ -245,9 +245,9 @@ def _trains_tower(recipe: TrainRecipe, config: ModelConfig) -> bool:
 
 
 def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
-    """With few layers; the first of the tower has full attention, the next a window."""
+    """With few layers; the second of the tower has full attention, the others a window."""
     text = config.text.model_copy(update={"num_hidden_layers": layers})
-    vision = config.vision.model_copy(update={"depth": depth, "full_attention_layers": (0,)})
+    vision = config.vision.model_copy(update={"depth": depth, "full_attention_layers": (1,)})
     return config.model_copy(update={"text": text, "vision": vision})
 
 

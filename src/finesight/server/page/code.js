@@ -100,3 +100,17 @@ function literal(value, depth) {
   const entries = Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}: ${literal(each, depth + 1)}`);
   return `{${entries.join(", ")}}`;
 }
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.of);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Not allowed, or not a secure page: the text is selected, so that the keyboard can copy it.
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected: press Ctrl+C";
+  }
+}
+
+for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));

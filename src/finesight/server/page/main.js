@@ -178,39 +178,24 @@ function clear() {
 
 function showCode() {
   const options = settings();
-  const hasKey = options.key !== "";
-  element("code-needs").hidden = apps.isOn();
-  if (apps.isOn()) {
-    const code = apps.asCode(options);
-    if (!code) return;
-    element("curl").textContent = curlCommand(code.body, code.files, hasKey, code.path);
-    element("python").textContent = plainProgram(code.body, code.files, hasKey, code.path);
-    element("code").showModal();
-    return;
-  }
-  const text = question.value.trim();
-  // Without a new question, the request is that of the last turn.
-  const next = text || attached.length || !turns.length ? { text: text || "Read all the text in the image.", files: attached } : turns.at(-1);
   const earlier = turns;
-  turns = turns.filter((turn) => turn !== next);
-  const files = [...turns, next].flatMap((turn) => turn.files);
-  const body = (urlOf) => request(next, options, urlOf);
-  element("curl").textContent = curlCommand(body, files, hasKey);
-  element("python").textContent = pythonProgram(body, files, hasKey);
+  const code = apps.isOn() ? apps.asCode(options) : chatCode(options);
+  if (!code) return;
+  const given = [code.body, code.files, options.key !== "", code.path];
+  element("code-needs").hidden = apps.isOn();
+  element("curl").textContent = curlCommand(...given);
+  element("python").textContent = apps.isOn() ? plainProgram(...given) : pythonProgram(...given);
   turns = earlier;
   element("code").showModal();
 }
 
-async function copy(button) {
-  const source = element(button.dataset.of);
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    button.textContent = "Copied";
-  } catch {
-    // Not allowed, or not a secure page: the text is selected, so that the keyboard can copy it.
-    getSelection().selectAllChildren(source);
-    button.textContent = "Selected: press Ctrl+C";
-  }
+function chatCode(options) {
+  const text = question.value.trim();
+  // Without a new question, the request is that of the last turn.
+  const next = text || attached.length || !turns.length ? { text: text || "Read all the text in the image.", files: attached } : turns.at(-1);
+  turns = turns.filter((turn) => turn !== next);
+  const files = [...turns, next].flatMap((turn) => turn.files);
+  return { body: (urlOf) => request(next, options, urlOf), files };
 }
 
 element("composer").addEventListener("submit", (event) => {
@@ -253,5 +238,4 @@ element("camera").addEventListener("click", toggleCamera);
 element("open-code").addEventListener("click", showCode);
 element("key").addEventListener("change", () => loadModels(showProblem));
 apps.start(refresh);
-for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
 loadModels(showProblem);
