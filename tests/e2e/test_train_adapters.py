@@ -302,6 +302,7 @@ def test_the_model_is_assembled_once_and_again_when_bytes_are_lost(
     made: list[Path] = []
     first = small.assembled(parts, cache=tmp_path / "cache", started=made.append)
     assert made == [first]
+    (parts / small.CARD).write_text("another text", encoding="utf-8")
     assert small.assembled(parts, cache=tmp_path / "cache", started=made.append) == first
     assert len(made) == 1
     weights = first / "model.safetensors"

@@ -56,6 +56,8 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 ADAPTER = "adapter"
 VISUAL = "visual.safetensors"
+CARD = "README.md"
+"""The model card; it is not copied, so another one makes no other folder."""
 
 
 def find_decoder() -> Path:
@@ -127,7 +129,7 @@ def assembled(
         WeightsError: a file is broken, or the cache cannot be written.
     """
     digest = hashlib.sha256(SHA256.encode())
-    for path in sorted(path for path in parts.rglob("*") if path.is_file()):
+    for path in sorted(each for each in parts.rglob("*") if each.is_file() and each.name != CARD):
         digest.update(f"{path.relative_to(parts)} {sha256_of(path)}\n".encode())
     folder = (cache or user_cache_path("finesight")) / f"{parts.name}-{digest.hexdigest()[:16]}"
 
@@ -172,6 +174,6 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
         save_model(model, draft, max_shard_bytes=2**40)
         (draft / "tokenizer.json").write_text(renamed_tokenizer(decoder).to_str(), encoding="utf-8")
         for path in parts.iterdir():
-            if path.is_file() and path.name not in (VISUAL, "config.json", "README.md"):
+            if path.is_file() and path.name not in (VISUAL, "config.json", CARD):
                 shutil.copyfile(path, draft / path.name)
         write_receipt(draft)
