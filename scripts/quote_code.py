@@ -34,8 +34,11 @@ QUOTE = re.compile(
 )
 
 
+OPENED = re.compile(r"^<!-- code: ", re.MULTILINE)
+
+
 class QuoteError(Exception):
-    """A page names code that is not there."""
+    """A page names code that is not there, or a quote has no end."""
 
 
 def main() -> int:
@@ -73,7 +76,12 @@ def renew(text: str, *, page: Path, root: Path) -> str:
         code = quote(root / path, symbol, part)
         return f"<!-- {marker} -->\n[`{path}`]({up}{path})\n\n```python\n{code}\n```\n<!-- end -->"
 
-    return QUOTE.sub(fill, text)
+    renewed, quotes = QUOTE.subn(fill, text)
+    if quotes != len(markers := OPENED.findall(text)):
+        raise QuoteError(
+            f"{len(markers)} markers `<!-- code: ... -->` but {quotes} quotes; each ends with `<!-- end -->`"
+        )
+    return renewed
 
 
 def quote(path: Path, symbol: str, part: str = "") -> str:

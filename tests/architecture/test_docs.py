@@ -75,6 +75,15 @@ def test_a_quote_of_nothing_is_seen(tmp_path):
     assert "quotes y of a.py, which is not there" in done.stderr
 
 
+def test_a_quote_without_an_end_is_an_error(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "docs" / "page.md").write_text("<!-- code: a.py x -->\n")
+    done = run_script("quote_code.py", "--root", str(tmp_path))
+    assert done.returncode == 1
+    assert "docs/page.md: 1 markers" in done.stderr
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
     assert list(pages.broken_links(page, page.read_text(encoding="utf-8"))) == []

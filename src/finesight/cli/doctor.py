@@ -30,7 +30,8 @@ def doctor(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Compare this model with transformers: tiny, a folder, or a name. Of a folder of packed weights,"
+            help="Compare this model with transformers: tiny, a folder, or a name; small cannot be compared,"
+            " because transformers does not know its raster positions. Of a folder of packed weights,"
             " checksum, shapes and some layers are checked."
         ),
     ] = None,

@@ -32,8 +32,8 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="Model: tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL gives"
-        " it another name. Repeatable: the first is loaded at once, others at their first use.",
+        help="Model: tiny or small (embedded), a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name;"
+        " NAME=MODEL gives it another name. Repeatable: the first is loaded at once, others at their first use.",
         metavar="MODEL",
         show_default=options.DEFAULT_MODEL,
     ),
