@@ -113,7 +113,7 @@ def _add_shape(writer: GGUFWriter, text: TextConfig) -> None:
     if text.raster_positions:
         raise ConfigError(
             "the model has raster positions, and llama.cpp computes those of Qwen2.5-VL",
-            hint="only models of the published sizes, and those fine-tuned from them, can be exported to GGUF",
+            hint="use it with finesight only: GGUF export takes models with the positions of Qwen2.5-VL, such as tiny",
         )
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
