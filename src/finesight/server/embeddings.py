@@ -97,8 +97,10 @@ def _embedded(
 ) -> tuple[list[float], int]:
     """The vector of a conversation, and the number of its tokens."""
     engine = served.engine
-    sample = engine.processor.encode(conversation, add_generation_prompt=False)
-    (vector,) = engine.embed([conversation], pooling=pooling, adapter=served.adapter)
+    sample = engine.processor.encode(
+        conversation, add_generation_prompt=False, max_tokens=served.context
+    )
+    (vector,) = engine.embed([sample], pooling=pooling, adapter=served.adapter)
     return vector, sample.input_ids.numel()
 
 

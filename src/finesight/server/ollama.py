@@ -226,7 +226,6 @@ def _embedded(body: Any, served: Served) -> tuple[list[list[float]], int]:
         )
     conversations = [Conversation(messages=(Message("user", (TextPart(each),)),)) for each in texts]
     encode = served.engine.processor.encode
-    count = sum(
-        encode(each, add_generation_prompt=False).input_ids.numel() for each in conversations
-    )
-    return served.engine.embed(conversations, adapter=served.adapter), count
+    samples = [encode(each, add_generation_prompt=False) for each in conversations]
+    count = sum(sample.input_ids.numel() for sample in samples)
+    return served.engine.embed(samples, adapter=served.adapter), count
