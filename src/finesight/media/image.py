@@ -26,7 +26,7 @@ from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
 from finesight.inputs import ArrayLike
 from finesight.media.array import picture_of_array
-from finesight.media.levels import assumed_range, is_deep, stored_bits, to_rgb
+from finesight.media.levels import assumed_range, is_deep, states_white, stored_bits, to_rgb
 from finesight.media.refused import BROKEN, header_refused, pixels_refused, prepare_heif
 from finesight.media.source import LocalSource, kind_of, localize, source_name
 
@@ -151,7 +151,7 @@ def range_note(source: MediaSource | LocalSource, *, page: int | None = None) ->
     if isinstance(source, LocalSource) and "picture" not in kind_of(source.head()):
         return ""
     with _opened(source, page, None) as (image, name):
-        if not is_deep(image):
+        if not is_deep(image) or states_white(image):
             return ""
         return assumed_range(image, _decode(image, name, MAX_IMAGE_PIXELS))
 

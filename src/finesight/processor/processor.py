@@ -34,6 +34,7 @@ from finesight.processor.prepare import (
     prepare_video,
     tokens_at_hand,
 )
+from finesight.processor.resize import image_budget
 from finesight.text import chat_template
 from finesight.text import special_tokens as names
 from finesight.text.chat_template import Segment
@@ -165,7 +166,7 @@ class Processor:
         """
         if trained is None or not isinstance(part, ImagePart) or what in self._noted:
             return
-        given = part.min_pixels or self.config.min_pixels, part.max_pixels or self.config.max_pixels
+        given = image_budget(part, self.config)
         if given != trained:
             self._noted.add(what)
             warnings.warn(
