@@ -121,19 +121,26 @@ class Processor:
         segments = chat_template.render(
             conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
         )
-        parts = list(conversation.media())
+        media = list(conversation.media())
+        vision = self._prepared(media, streams=streams_videos, max_tokens=max_tokens)
+        return self.assemble(segments, vision)
+
+    def _prepared(
+        self, parts: Sequence[ImagePart | VideoPart], *, streams: bool, max_tokens: int | None
+    ) -> list[VisionInput]:
+        """The media of a conversation; errors name the number of the one that is at fault."""
         if max_tokens is not None and len(parts) > 1:  # a single one is soon decoded
             self._check_headers(parts, max_tokens)
         vision: list[VisionInput] = []
         num_tokens = 0
         for number, part in enumerate(parts):
             with about_item(number):
-                vision.append(self.prepare(part, streams=streams_videos))
+                vision.append(self.prepare(part, streams=streams))
             num_tokens += vision[-1].num_visual_tokens
             if max_tokens is not None and num_tokens > max_tokens:
                 shown = f"the first {number + 1} of {len(parts)} pictures and videos"
                 raise _too_many(shown, num_tokens, max_tokens)
-        return self.assemble(segments, vision)
+        return vision
 
     def _check_headers(self, parts: Sequence[ImagePart | VideoPart], max_tokens: int) -> None:
         """Raise `PromptTooLong` if pictures take too many tokens by the headers of their files."""
