@@ -44,7 +44,9 @@ async def chat_completions(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await unless_gone(request, asyncio.to_thread(read_chat, body, served, state))
+        asked = await unless_gone(
+            request, state.read(body, partial(read_chat, body, served, state))
+        )
         answers = state.answers(served, asked.conversation, asked.samplings())
         stack.callback(state.forget, answers)
         with placed(asked.conversation, by_message=True):

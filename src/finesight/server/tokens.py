@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -61,8 +60,8 @@ async def tokenize(request: Request) -> Response:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
         # A text may have millions of tokens: also the response is written on the thread.
-        count = partial(asyncio.to_thread, _tokenized, body, served, state)
-        return await unless_gone(request, state.encoding.run(count))
+        count = partial(_tokenized, body, served, state)
+        return await unless_gone(request, state.read(body, count, slots=state.encoding))
 
 
 def _tokenized(body: Any, served: Served, state: ServerState) -> Response:
@@ -101,8 +100,8 @@ async def detokenize(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        text = partial(asyncio.to_thread, _detokenized, body, served)
-        return await unless_gone(request, state.encoding.run(text))
+        text = partial(_detokenized, body, served)
+        return await unless_gone(request, state.read(body, text, slots=state.encoding))
 
 
 def _detokenized(body: Any, served: Served) -> Response:
