@@ -17,6 +17,8 @@ CONSTRAINTS: Final = ("json_schema", "regex", "choice", "grammar")
 _LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow float32
 _MOST_CONSTRAINT_LETTERS = 4 * 2**20
 _MOST_CHOICES = 10_000
+_MOST_STOPS = 1_000
+"""All are looked for after each token, which takes 0.1 ms for so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,10 @@ class Sampling:
                 hint="0 takes the best token each time",
             )
         _check_texts("stop", self.stop)
+        if len(self.stop) > _MOST_STOPS:
+            raise ConfigError(
+                f"stop has {len(self.stop):,} texts; at most {_MOST_STOPS:,} are accepted"
+            )
         if not isinstance(self.loop_guard, bool):
             raise ConfigError(
                 f"sampling has loop_guard={shown(self.loop_guard)}; it must be True or False"

@@ -76,6 +76,7 @@ def test_sensible_media_options_pass(part):
         ("seed", -(2**63) - 1),
         ("logprobs", 21),
         ("stop", ("",)),
+        ("stop", ("a",) * 1001),
     ],
 )
 def test_a_sampling_value_out_of_range_is_refused(name, value):

@@ -318,7 +318,8 @@ class GenerationDefaults:
 def read_generation_defaults(folder: Path) -> GenerationDefaults:
     """Read generation_config.json of a checkpoint if there is one.
 
-    `do_sample: false` (transformers' default) means temperature 0.
+    `do_sample: false` (transformers' default) means temperature 0. With `do_sample: true` a missing temperature is 1:
+    transformers does not write values that are its defaults.
 
     Raises:
         ConfigError: the file is broken or a value is out of range.
@@ -344,6 +345,7 @@ def _defaults(values: Mapping[str, Any], path: Path) -> GenerationDefaults:
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise ConfigError(f"{path}: {name} is {value!r}, expected a number")
         found[name] = value
+    found.setdefault("temperature", 1.0)
     if not values.get("do_sample", False):
         found["temperature"] = 0.0
     sampling = Sampling(**found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from finesight.model.shards import StoredTensor, list_tensors, some_of
+from finesight.model.shards import StoredTensor, read_header, some_of
 
 __all__ = ["WEIGHTS", "stored_tensors"]
 
@@ -20,8 +20,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
     peft stores the weight of an adapted output head, too, which is the base model's and is left out with a warning.
     """
-    listed = list_tensors(folder)
-    found = {name: each for name, each in listed.items() if each.path.name == WEIGHTS}
+    found = read_header(folder / WEIGHTS)
     copies = [
         name
         for name in found

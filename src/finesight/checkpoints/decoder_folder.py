@@ -20,6 +20,9 @@ from finesight.processor.from_hf import read_json
 
 __all__ = ["DecoderFolder"]
 
+_PLAIN_VALUES = {"hidden_act": "silu", "use_sliding_window": False, "partial_rotary_factor": 1.0}
+"""Options of another computation, with the values of a plain decoder."""
+
 
 class DecoderFolder:
     """A text decoder in a folder with `config.json`, `tokenizer.json` and safetensors; as `GgufDecoder`.
@@ -63,6 +66,12 @@ class DecoderFolder:
                 f"{self.path} has rotary frequencies of kind {kind!r}, which the importer does not read",
                 hint=ONLY_PLAIN,
             )
+        for key, plain in _PLAIN_VALUES.items():
+            if (value := found.get(key, plain)) != plain:
+                raise ConfigError(
+                    f"{self.path / 'config.json'} has {key} = {value!r}, expected {plain!r}",
+                    hint=ONLY_PLAIN,
+                )
         try:
             return text_config(
                 self.path / "config.json",

@@ -13,6 +13,7 @@ Source: the GGUF format and its tensor names, as the `gguf` package defines them
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ _ROTATED = ("attn_q", "attn_k")
 _OF_TOWER = ("v.", "mm.")
 """Beginnings of names of a vision tower's tensors in the same file; `gguf_vision` reads them."""
 
-_IGNORED = ("rope_freqs.weight",)
-"""Constants that are computed from the configuration."""
+_FREQUENCIES = "rope_freqs.weight"
+"""Divisors of the rotary frequencies; of 1, they change nothing."""
 
 _CONTROL, _USER_DEFINED = 3, 4
 """Token types of GGUF: control tokens, and added tokens that stay visible."""
@@ -110,7 +111,9 @@ class GgufDecoder:
             ConfigError: a value is missing, or the decoder needs a feature that Qwen2.5 does not have.
         """
         of = f"{self.architecture}."
-        if f"{of}rope.scaling.type" in self.reader.fields:
+        divisors = self._tensors.get(_FREQUENCIES)
+        is_scaled = divisors is not None and bool((self.values(divisors) != 1).any())
+        if is_scaled or f"{of}rope.scaling.type" in self.reader.fields:
             raise ConfigError(
                 f"{self.path} has scaled rotary frequencies, which the importer does not read",
                 hint=ONLY_PLAIN,
@@ -153,7 +156,7 @@ class GgufDecoder:
         """
         head_dim = self.config().head_dim
         for name, tensor in self._tensors.items():
-            if name in _IGNORED:
+            if name == _FREQUENCIES:
                 continue
             order = None
             if self.architecture == "llama" and name.rpartition(".")[0].endswith(_ROTATED):
@@ -223,7 +226,7 @@ class GgufDecoder:
                 f"{self.path} has {len(texts)} tokens with {len(types)} types", hint=INCOMPLETE
             )
         if len(set(texts)) != len(texts):
-            twice = next(text for text in texts if texts.count(text) > 1)
+            (twice, _), *_ = Counter(texts).most_common(1)
             raise ConfigError(f"{self.path} has the token {twice!r} twice", hint=INCOMPLETE)
         return [str(each) for each in texts], types
 

@@ -276,10 +276,7 @@ class Engine:
             PromptTooLong: a conversation exceeds the context.
             ConfigError: there is no such adapter.
         """
-        return [
-            self._score(self.processor.encode(conversation, add_generation_prompt=False), adapter)
-            for conversation in conversations
-        ]
+        return [self._score(self._whole(each), adapter) for each in conversations]
 
     def score_tokens(self, token_ids: SequenceOf[int]) -> list[float]:
         """Log-probability of each token but the first of a plain text, without chat template.
@@ -291,7 +288,7 @@ class Engine:
 
     def embed(
         self,
-        conversations: SequenceOf[Conversation],
+        conversations: SequenceOf[Conversation | EncodedSample],
         *,
         pooling: Pooling = "last",
         adapter: str | None = None,
@@ -299,7 +296,7 @@ class Engine:
         """A vector of unit length for each conversation, of the decoder's width.
 
         Args:
-            conversations: what is embedded; without the opening of an answer.
+            conversations: what is embedded; without the opening of an answer, which encoded ones must not have either.
             pooling: "last" takes the state of the last token, "mean" the mean over all tokens.
             adapter: name of an adapter; None is the model alone.
 
@@ -310,12 +307,17 @@ class Engine:
         if pooling not in ("last", "mean"):
             raise ConfigError(f"pooling is {pooling!r}", hint='it is "last" or "mean"')
         vectors = []
-        for conversation in conversations:
-            sample = self.processor.encode(conversation, add_generation_prompt=False)
+        for each in conversations:
+            sample = each if isinstance(each, EncodedSample) else self._whole(each)
             states = self._states(sample, adapter)
             pooled = states[-1] if pooling == "last" else states.mean(0)
             vectors.append(functional.normalize(pooled, dim=0).tolist())
         return vectors
+
+    def _whole(self, conversation: Conversation) -> EncodedSample:
+        """A conversation without the opening of an answer."""
+        context = self.model.config.text.max_position_embeddings
+        return self.processor.encode(conversation, add_generation_prompt=False, max_tokens=context)
 
     def _score(self, sample: EncodedSample, adapter: str | None = None) -> list[float]:
         states = self._states(sample, adapter)

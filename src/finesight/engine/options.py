@@ -83,10 +83,14 @@ class EngineOptions:
             ("vision_cache_mb", 0),
             ("draft_tokens", 0),
         ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.kv_cache_gb is not None and self.kv_cache_gb <= 0:
-            raise ConfigError(f"kv_cache_gb is {self.kv_cache_gb:g}; it must be above 0")
+            if not least <= getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; it must be at least {least}, and finite"
+                )
+        if self.kv_cache_gb is not None and not 0 < self.kv_cache_gb < math.inf:
+            raise ConfigError(
+                f"kv_cache_gb is {self.kv_cache_gb:g}; it must be above 0, and finite"
+            )
         if self.kv_cache_dtype not in ("auto", "int8"):
             raise ConfigError(
                 f"kv_cache_dtype is {self.kv_cache_dtype!r}", hint='it is "auto" or "int8"'

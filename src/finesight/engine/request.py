@@ -72,8 +72,12 @@ class Request:
             conversation = processor.fit_into(
                 conversation, self.fit_tokens, add_vision_id=self.add_vision_id
             )
+        context = processor.model_config.text.max_position_embeddings
         sample = processor.encode(
-            conversation, add_vision_id=self.add_vision_id, streams_videos=True
+            conversation,
+            add_vision_id=self.add_vision_id,
+            streams_videos=True,
+            max_tokens=max(context - self.sampling.max_new_tokens, 0),
         )
         self.constraint(
             processor.tokenizer, sample

@@ -29,6 +29,7 @@ from finesight.errors import FetchRefused, MediaError, MediaTooLarge
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
+_LOCAL_NAT64 = ip_network("64:ff9b:1::/48")  # RFC 8215, not public; Python calls it global
 _COMPATIBLE = ip_network("::/96")  # RFC 4291, 2.5.5.1, deprecated: as above
 _NOT_FETCHED_HINT = "check the address in a browser, or download the file and give its path"
 
@@ -140,13 +141,20 @@ def _follow(
             )
             headers = {key.lower(): value for key, value in response.headers}
             if response.status in _REDIRECTS and b"location" in headers:
-                url = urljoin(url, headers[b"location"].decode("latin-1"))
+                url = _next_address(url, headers[b"location"].decode("latin-1"), name)
                 continue
             _write_body(response, headers, name, sink, max_bytes)
             return
     raise FetchRefused(
         f"{name} redirects more than {MAX_REDIRECTS} times", hint="give the final address"
     )
+
+
+def _next_address(url: str, location: str, name: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise MediaError(f"{name} redirects to an address that is not valid: {error}") from error
 
 
 def _request_headers() -> list[tuple[bytes, bytes]]:
@@ -225,9 +233,8 @@ def is_public(address: str) -> bool:
     """Whether an IP address is public, also if embedded in IPv6."""
     found: IPv4Address | IPv6Address | None = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
-        if (
-            found.is_site_local
-        ):  # fec0::/10, private networks before RFC 3879; Python calls them global
+        # fec0::/10 are private networks before RFC 3879; Python calls them global.
+        if found.is_site_local or found in _LOCAL_NAT64:
             return False
         inner = found.ipv4_mapped or found.sixtofour
         if inner is None and (found in _NAT64 or found in _COMPATIBLE):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -38,7 +37,7 @@ def unpack_jpeg_address(part: VideoPart) -> VideoPart:
             base64.b64decode(piece, validate=True)
             for piece in source[len(_JPEG_ADDRESS) :].split(",")
         )
-    except binascii.Error as error:
+    except ValueError as error:  # of letters beyond ASCII it is a plain one
         raise DecodeError(f"{source_name(source)} is not valid base64: {error}") from error
     return replace(part, source=frames)
 

@@ -12,17 +12,21 @@ Colour profiles are not applied, as in the reference.
 
 from __future__ import annotations
 
+import io
+import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
 from finesight.inputs import ArrayLike
 from finesight.media.array import picture_of_array
-from finesight.media.levels import assumed_range, is_deep, stored_bits, to_rgb
+from finesight.media.levels import assumed_range, is_deep, states_white, stored_bits, to_rgb
 from finesight.media.refused import BROKEN, header_refused, pixels_refused, prepare_heif
 from finesight.media.source import LocalSource, kind_of, localize, source_name
 
@@ -49,6 +53,7 @@ _FORMATS = (
     "HEIF",
 )
 _ORIENTATION_TAG = 0x0112
+_PNG_METADATA = (b"IHDR", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -146,7 +151,7 @@ def range_note(source: MediaSource | LocalSource, *, page: int | None = None) ->
     if isinstance(source, LocalSource) and "picture" not in kind_of(source.head()):
         return ""
     with _opened(source, page, None) as (image, name):
-        if not is_deep(image):
+        if not is_deep(image) or states_white(image):
             return ""
         return assumed_range(image, _decode(image, name, MAX_IMAGE_PIXELS))
 
@@ -276,6 +281,32 @@ def _no_pixels(name: str, width: int, height: int) -> UnsupportedMedia:
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
     """The transposition that makes a picture upright. An EXIF block that cannot be read is ignored."""
     try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+        return _UPRIGHT.get(_exif_of(image).get(_ORIENTATION_TAG, 1))
     except BROKEN:
         return None
+
+
+def _exif_of(image: Image.Image) -> Image.Exif:
+    """The EXIF block, without decoding pixels; of a PNG Pillow would decode them, as the block may follow them."""
+    if not isinstance(image, PngImageFile) or image.fp is None or "exif" in image.info:
+        return image.getexif()
+    # The method of the base class decodes nothing.
+    return Image.Image.getexif(PngImageFile(io.BytesIO(_without_pixels(image.fp))))
+
+
+def _without_pixels(stream: IO[bytes]) -> bytes:
+    """A PNG without pixels, with the header and all metadata of the first picture of another one."""
+    place, has_pixels = stream.tell(), False
+    stream.seek(0)
+    kept = [stream.read(8)]
+    while len(start := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        has_pixels |= kind == b"IDAT"
+        if has_pixels and kind == b"fcTL":  # the next frame of an animation
+            break
+        if kind in _PNG_METADATA:
+            kept.append(start + stream.read(length + 4))
+        else:
+            stream.seek(length + 4, os.SEEK_CUR)
+    stream.seek(place)
+    return b"".join(kept) + struct.pack(">I4s", 0, b"IDAT")

@@ -99,6 +99,11 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
+def states_white(image: Image.Image) -> bool:
+    """Whether the format of a deep picture specifies the value of white; needs no pixels."""
+    return image.mode.startswith("I;16") or image.format in ("PPM", "PNG")
+
+
 def _deep_gray(image: Image.Image, bits: int) -> NDArray[np.uint8]:
     """Gray of more than 8 bits as `uint8[H, W]`."""
     values = _stored_values(image, bits)

@@ -12,6 +12,9 @@ from finesight.inputs import plain, plain_list, shown
 Pages: TypeAlias = str | int | Sequence[int]
 """Pages of a file: numbers from 0, as in `ImagePart.page`, or a str counted from 1, such as "1-3,7"; "1-" is all."""
 
+_MOST_REPEATED = 10_000
+"""Pages of a text that names some of them several times."""
+
 
 def page_numbers(pages: Pages | None, count: int) -> list[int]:
     """Page numbers from 0.
@@ -21,12 +24,19 @@ def page_numbers(pages: Pages | None, count: int) -> list[int]:
         count: number of pages of the file.
 
     Raises:
-        ConfigError: the str has another form, or a page does not exist.
+        ConfigError: the str has another form or repeats too many pages, or a page does not exist.
     """
     if pages is None:
         return list(range(count))
     if isinstance(pages, str):
-        return [n - 1 for piece in pages.split(",") for n in _page_range(piece, pages, count)]
+        ranges = [_page_range(piece, pages, count) for piece in pages.split(",")]
+        total = sum(map(len, ranges))
+        if total > max(count, _MOST_REPEATED):  # a text of a megabyte could name billions
+            raise ConfigError(
+                f"pages={shown(pages)} are {total:,} pages of a file that has {count:,}",
+                hint="name each page once",
+            )
+        return [number - 1 for each in ranges for number in each]
     wanted = pages if isinstance(pages, range) else plain_list(plain(pages))
     numbers: list[int] = []
     for number in wanted if isinstance(wanted, (tuple, range)) else (wanted,):

@@ -72,7 +72,7 @@ def list_tensors(folder: Path) -> dict[str, StoredTensor]:
     )
     found: dict[str, StoredTensor] = {}
     for path in shards:
-        for name, entry in _read_header(path).items():
+        for name, entry in read_header(path).items():
             if name in found:
                 raise WeightsError(
                     f"tensor {name} is in {found[name].path.name} and in {path.name}"
@@ -99,7 +99,7 @@ def _list_indexed(folder: Path) -> dict[str, StoredTensor]:
                 f"{folder / shard} is missing, one of {len(shards)} shards named by {INDEX}",
                 hint="download the folder again, all files of it",
             )
-        headers[shard] = _read_header(folder / shard)
+        headers[shard] = read_header(folder / shard)
     lost = [name for name, shard in weight_map.items() if name not in headers[shard]]
     if lost:
         raise MissingWeights(
@@ -123,14 +123,21 @@ def map_tensors(path: Path, pages: mmap.mmap) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is broken.
     """
-    found = _read_header(path, {**_DTYPES, "U8": torch.uint8})
+    found = read_header(path, {**_DTYPES, "U8": torch.uint8})
     return {name: view_of(pages, entry) for name, entry in found.items()}
 
 
-def _read_header(
-    path: Path, dtypes: Mapping[str, torch.dtype] = _DTYPES
-) -> dict[str, StoredTensor]:
-    """The tensors of one file; checks that the file has exactly the size that its header implies."""
+def read_header(path: Path, dtypes: Mapping[str, torch.dtype] = _DTYPES) -> dict[str, StoredTensor]:
+    """The tensors of one file, by name.
+
+    Args:
+        path: the file.
+        dtypes: those that it may have, by their names in the format.
+
+    Raises:
+        WeightsError: the header is broken, or its tensors do not follow each other from the header to the end of the
+            file, as of a name that occurs twice.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -156,7 +163,15 @@ def _read_header(
         AttributeError,
     ) as error:
         raise WeightsError(f"{path} has a broken safetensors header: {error!r}") from error
-    end = max((entry.stop for entry in found.values()), default=8 + length)
+    end = 8 + length
+    for name, entry in sorted(found.items(), key=lambda each: (each[1].start, each[1].stop)):
+        if entry.start != end:
+            raise WeightsError(
+                f"{path} has a broken safetensors header: {name} begins at byte {entry.start}, what is before it ends "
+                f"at {end}",
+                hint="download it again",
+            )
+        end = entry.stop
     if end != size:
         state = "truncated" if size < end else "longer than its header says"
         raise WeightsError(

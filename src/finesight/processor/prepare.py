@@ -23,7 +23,7 @@ from finesight.geometry import Resize, Size
 from finesight.media.fetch import FetchPolicy
 from finesight.media.image import image_size, load_image, picture_notes
 from finesight.media.pdf import load_page, page_size
-from finesight.media.source import LocalSource, at_hand, source_name
+from finesight.media.source import LocalSource, at_hand, scheme_of, source_name
 from finesight.processor.mrope import colliding_pairs
 from finesight.processor.patchify import (
     Grid,
@@ -135,6 +135,25 @@ def measure_video(
     from finesight.media.video import open_video
 
     return _video_record(part, open_video(part, config, policy=policy), vision, config)
+
+
+def tokens_at_hand(
+    part: ImagePart | VideoPart, vision: VisionConfig, config: ProcessorConfig
+) -> int:
+    """Visual tokens of a picture, by the header of its file; 0 for a video and for a picture that has to be fetched.
+
+    Errors as in `prepare_image`, as far as the header shows them.
+    """
+    if isinstance(part, VideoPart):
+        return 0
+    source = part.source
+    if isinstance(source, str) and scheme_of(source) in ("http", "https"):
+        return 0
+    size = image_size(source) if part.page is None else page_size(source, part.page)
+    resize = _named(
+        source_name(source), lambda: fit_image(size, part, config, factor=vision.resize_factor)
+    )
+    return _tokens(resize, 1, vision)
 
 
 def grid_of_record(record: MediaRecord, vision: VisionConfig) -> Grid:

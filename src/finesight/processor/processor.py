@@ -18,7 +18,7 @@ from finesight.batch import EncodedSample, VisionInput
 from finesight.config.model import ModelConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, ImagePart, MediaRecord, VideoPart
-from finesight.errors import ConfigError, about_item
+from finesight.errors import ConfigError, PromptTooLong, about_item
 from finesight.media.fetch import FetchPolicy
 from finesight.processor.from_hf import read_json, read_processor_config, read_trained_pixels
 from finesight.processor.mrope import VisionSpan
@@ -32,7 +32,9 @@ from finesight.processor.prepare import (
     position_seconds_of,
     prepare_image,
     prepare_video,
+    tokens_at_hand,
 )
+from finesight.processor.resize import image_budget
 from finesight.text import chat_template
 from finesight.text import special_tokens as names
 from finesight.text.chat_template import Segment
@@ -97,6 +99,7 @@ class Processor:
         add_generation_prompt: bool = True,
         add_vision_id: bool = False,
         streams_videos: bool = False,
+        max_tokens: int | None = None,
     ) -> EncodedSample:
         """Encode one conversation.
 
@@ -105,21 +108,49 @@ class Processor:
             add_generation_prompt: end with the start of an assistant turn; False for training.
             add_vision_id: write "Picture 1: " or "Video 1: " before each picture and video.
             streams_videos: leave the frames of long videos to be decoded when their patches are read.
+            max_tokens: largest number of visual tokens. More are refused before a picture is decoded if the headers of
+                the files show it, else before the next one is read. None sets no limit.
 
         Returns:
             Tokens, labels (assistant turns that are targets), positions and media.
 
         Raises:
+            PromptTooLong: pictures and videos take more than `max_tokens`.
             FinesightError: a message or a media item cannot be used; the message names it.
         """
         segments = chat_template.render(
             conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
         )
-        vision = []
-        for number, part in enumerate(conversation.media()):
-            with about_item(number):
-                vision.append(self.prepare(part, streams=streams_videos))
+        media = list(conversation.media())
+        vision = self._prepared(media, streams=streams_videos, max_tokens=max_tokens)
         return self.assemble(segments, vision)
+
+    def _prepared(
+        self, parts: Sequence[ImagePart | VideoPart], *, streams: bool, max_tokens: int | None
+    ) -> list[VisionInput]:
+        """The media of a conversation; errors name the number of the one that is at fault."""
+        if max_tokens is not None and len(parts) > 1:  # a single one is soon decoded
+            self._check_headers(parts, max_tokens)
+        vision: list[VisionInput] = []
+        num_tokens = 0
+        for number, part in enumerate(parts):
+            with about_item(number):
+                vision.append(self.prepare(part, streams=streams))
+            num_tokens += vision[-1].num_visual_tokens
+            if max_tokens is not None and num_tokens > max_tokens:
+                shown = f"the first {number + 1} of {len(parts)} pictures and videos"
+                raise _too_many(shown, num_tokens, max_tokens)
+        return vision
+
+    def _check_headers(self, parts: Sequence[ImagePart | VideoPart], max_tokens: int) -> None:
+        """Raise `PromptTooLong` if pictures take too many tokens by the headers of their files."""
+        num_tokens = 0
+        for number, part in enumerate(parts):
+            with about_item(number):
+                part.check()
+                num_tokens += tokens_at_hand(part, self.model_config.vision, self.config)
+        if num_tokens > max_tokens:
+            raise _too_many(f"the {len(parts)} pictures and videos", num_tokens, max_tokens)
 
     def prepare(self, part: ImagePart | VideoPart, *, streams: bool = False) -> VisionInput:
         """Resize and patchify one picture or video; `streams` is that of `prepare_video`."""
@@ -142,7 +173,7 @@ class Processor:
         """
         if trained is None or not isinstance(part, ImagePart) or what in self._noted:
             return
-        given = part.min_pixels or self.config.min_pixels, part.max_pixels or self.config.max_pixels
+        given = image_budget(part, self.config)
         if given != trained:
             self._noted.add(what)
             warnings.warn(
@@ -229,6 +260,13 @@ class Processor:
             tokens_per_second=config.vision.tokens_per_second,
             raster=config.text.raster_positions,
         )
+
+
+def _too_many(shown: str, num_tokens: int, max_tokens: int) -> PromptTooLong:
+    return PromptTooLong(
+        f"{shown} take at least {num_tokens:,} tokens; the context has room for {max_tokens:,}",
+        hint="show fewer of them, or give them fewer tokens with max_pixels, fps or nframes",
+    )
 
 
 def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:

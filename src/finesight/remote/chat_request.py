@@ -71,6 +71,8 @@ FIELDS = (*_OTHERS, *_SAMPLING)
 
 _CHOICES = Limits(least=1, most=128, is_whole=True)
 TOP_LOGPROBS = SAMPLING_LIMITS["logprobs"]
+_LONGEST_NAME = 100
+"""Characters of an unknown field that are compared with the known ones."""
 _SEEDS = 2**64
 """Number of seeds; the seed of a further choice continues at 0 after the largest one."""
 
@@ -161,7 +163,7 @@ def refuse_unknown(
     """
     for name, value in given.items():
         if name not in known and name not in without_effect:
-            near = get_close_matches(name, (*known, *without_effect), n=3)
+            near = get_close_matches(name[:_LONGEST_NAME], (*known, *without_effect), n=3)
             hint = f"did you mean {', '.join(near)}?" if near else "leave it out"
             raise ConfigError(f"unknown field {shown(name)}", hint=hint)
         if name in without_effect and value not in without_effect[name]:

@@ -48,14 +48,17 @@ def completion(
         response_id: id of the response.
         created: time of the response, in seconds since 1970.
     """
-    copies = list(replies) * (request.num_choices if request.is_greedy else 1)
+    num_copies = request.num_choices if request.is_greedy else 1
+    copies = list(replies) * num_copies
+    found = [findings(reply) for reply in replies] * num_copies  # reading a long answer takes time
     return {
         "id": response_id,
         "object": "chat.completion",
         "created": created,
         "model": model,
         "choices": [
-            _choice(index, reply, request, response_id) for index, reply in enumerate(copies)
+            {**_choice(index, reply, request, response_id), "finesight": found[index]}
+            for index, reply in enumerate(copies)
         ],
         "usage": usage(copies),
         "media": media(copies[0]),
@@ -123,7 +126,6 @@ def _choice(index: int, reply: Reply, request: ChatRequest, response_id: str) ->
         if request.sampling.logprobs is not None
         else None,
         **ending(reply),
-        "finesight": findings(reply),
     }
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -43,7 +44,9 @@ async def chat_completions(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await unless_gone(request, asyncio.to_thread(read_chat, body, served, state))
+        asked = await unless_gone(
+            request, state.read(body, partial(read_chat, body, served, state))
+        )
         answers = state.answers(served, asked.conversation, asked.samplings())
         stack.callback(state.forget, answers)
         with placed(asked.conversation, by_message=True):
@@ -53,9 +56,9 @@ async def chat_completions(request: Request) -> Response:
             chunks = _Chunks(asked, served.name, identity, created)
             return EventStream(chunks.events(answers), stack.pop_all(), request.state.id)
         replies = await unless_gone(request, answers.replies())
-    return JSONResponse(
-        completion(asked, replies, model=served.name, response_id=identity, created=created)
-    )
+    # Reading long answers takes a while, in which other requests go on.
+    write = partial(completion, model=served.name, response_id=identity, created=created)
+    return JSONResponse(await asyncio.to_thread(write, asked, replies))
 
 
 def model_of(body: Any) -> Any:
@@ -107,8 +110,11 @@ class _Chunks:
             entries = list(enumerate(calls, start=first_call))
             if not (text or entries or event.reply is not None):
                 continue
+            end = None
+            if event.reply is not None:
+                end = await asyncio.to_thread(self._end, event.reply)
             for index in self._indices(choice):
-                chunks = self._of_event(index, text, entries, event.reply)
+                chunks = self._of_event(index, text, entries, end)
                 if self._logprobs[choice]:
                     chunks[0]["choices"][0]["logprobs"] = logprob_content(self._logprobs[choice])
                 for chunk in chunks:
@@ -126,14 +132,18 @@ class _Chunks:
         index: int,
         text: str,
         calls: Sequence[tuple[int, AnswerCall]],
-        reply: Reply | None,
+        end: dict[str, Any] | None,
     ) -> list[dict[str, Any]]:
-        """The chunks of one piece of an answer; calls come with their numbers."""
+        """The chunks of one piece of an answer; calls come with their numbers, and `end` is that of the last one."""
         chunks = [self._chunk(index, {"content": text})] if text else []
         for number, call in calls:
             entry = {"index": number, **tool_call(call, call_id(self._identity, index, number))}
             chunks.append(self._chunk(index, {"tool_calls": [entry]}))
-        return chunks if reply is None else [*chunks, self._last(index, reply)]
+        if end is not None:
+            last = self._chunk(index, {})
+            last["choices"][0] |= end["choice"]
+            chunks.append({**last, "media": end["media"]})
+        return chunks
 
     def _indices(self, choice: int) -> range:
         """Choices of the request that an answer stands for: all of them at temperature 0."""
@@ -143,7 +153,8 @@ class _Chunks:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
         return {**self._frame, "choices": [choice]}
 
-    def _last(self, index: int, reply: Reply) -> dict[str, Any]:
-        chunk = self._chunk(index, {})
-        chunk["choices"][0] |= {**ending(reply), "finesight": findings(reply)}
-        return {**chunk, "media": media(reply)}
+    @staticmethod
+    def _end(reply: Reply) -> dict[str, Any]:
+        """What the last chunk of a choice says; reading a long answer takes a while."""
+        choice = {**ending(reply), "finesight": findings(reply)}
+        return {"choice": choice, "media": media(reply)}

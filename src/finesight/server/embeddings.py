@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import struct
 from collections.abc import Mapping, Sequence
@@ -45,14 +44,15 @@ async def embeddings(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await asyncio.to_thread(_read, body, served, state)
+        asked = await state.read(body, partial(_read, body, served, state))
         vectors, num_tokens = [], 0
         for (
             conversation
         ) in asked.conversations:  # one by one, so that a client that is gone ends it
-            embed = partial(asyncio.to_thread, _embedded, conversation, asked.pooling, served)
+            embed = partial(_embedded, conversation, asked.pooling, served)
+            work = state.read(body, embed, slots=state.encoding)
             with placed(conversation, by_message=True):
-                vector, number = await unless_gone(request, state.encoding.run(embed))
+                vector, number = await unless_gone(request, work)
             vectors.append(_encoded(vector, asked.encoding))
             num_tokens += number
     data = [
@@ -97,8 +97,10 @@ def _embedded(
 ) -> tuple[list[float], int]:
     """The vector of a conversation, and the number of its tokens."""
     engine = served.engine
-    sample = engine.processor.encode(conversation, add_generation_prompt=False)
-    (vector,) = engine.embed([conversation], pooling=pooling, adapter=served.adapter)
+    sample = engine.processor.encode(
+        conversation, add_generation_prompt=False, max_tokens=served.context
+    )
+    (vector,) = engine.embed([sample], pooling=pooling, adapter=served.adapter)
     return vector, sample.input_ids.numel()
 
 

@@ -155,12 +155,12 @@ class Gate:
                     await self._read(request, body)
                 finally:
                     num_bytes = len(body)
-                parsed = await _parsed(body, request.headers.get("content-type", _JSON))
+                kind = request.headers.get("content-type", _JSON)
+                parsed, request.state.labels = await _parsed(body, kind)
                 if isinstance(
                     parsed, dict
                 ):  # errors name the field that was given, of several with one meaning
                     request.state.fields = tuple(parsed)
-                request.state.labels = labels_in(parsed)
                 body.clear()  # its texts are now in `parsed`, and still count
                 yield parsed
             finally:
@@ -234,10 +234,12 @@ class Gate:
             )
 
 
-async def _parsed(body: bytearray, content_type: str) -> Any:
+async def _parsed(body: bytearray, content_type: str) -> tuple[Any, tuple[str, ...]]:
+    """The JSON of a body, and its labels."""
     try:
-        # Pictures make bodies of many megabytes, whose decoding would stop all other requests.
-        return await asyncio.to_thread(_read_json, body)
+        # Bodies of many megabytes, or of millions of messages, would stop all other requests.
+        parsed = await asyncio.to_thread(read_json, body)
+        return parsed, await asyncio.to_thread(labels_in, parsed)
     except ConfigError:  # of a repeated field, which JSON allows
         raise
     except (ValueError, RecursionError) as error:
@@ -249,7 +251,7 @@ async def _parsed(body: bytearray, content_type: str) -> Any:
         ) from error
 
 
-def _read_json(body: bytearray) -> Any:
+def read_json(body: bytes | bytearray) -> Any:
     """Plain JSON; repeated keys, numbers that JSON does not have, and halves of characters are a `ValueError`."""
     parsed = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unrepeated)
     if _HALF.search(body):

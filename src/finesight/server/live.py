@@ -37,6 +37,7 @@ from finesight.inputs import shown
 from finesight.remote.chat_request import read_request
 from finesight.remote.completions import ending, findings, media, usage
 from finesight.server.errors import HttpError, error_object, log, reason_of, unexpected
+from finesight.server.gate import read_json
 from finesight.server.live_frames import MOST_FRAME_BYTES, FrameIntake, LiveOptions
 from finesight.server.live_ring import Frame
 from finesight.server.models import Served
@@ -301,7 +302,9 @@ async def _received(socket: WebSocket) -> dict[str, Any]:
 
 def _read(text: str | None) -> dict[str, Any]:
     try:
-        message = None if text is None else json.loads(text)
+        message = None if text is None else read_json(text.encode())
+    except ConfigError:  # of a repeated field, which JSON allows
+        raise
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the message is not JSON: {str(error)[:200]}") from error
     if not isinstance(message, dict):

@@ -43,7 +43,6 @@ class FrameRing:
         window_seconds: frames that are older than this, counted from the newest, are removed.
 
     Attributes:
-        num_added: frames that were added.
         num_thinned: frames that were removed for the budget.
         num_expired: frames that were removed for their age.
     """
@@ -56,7 +55,6 @@ class FrameRing:
         self._max_tokens, self._max_bytes = max_tokens, max_bytes
         self._window = window_seconds
         self._pairs: list[tuple[Frame, ...]] = []
-        self.num_added = 0
         self.num_thinned = 0
         self.num_expired = 0
 
@@ -76,7 +74,6 @@ class FrameRing:
 
     def add(self, frame: Frame) -> None:
         """Add a frame that is not older than the last one, and remove what exceeds the budget."""
-        self.num_added += 1
         if self._pairs and len(self._pairs[-1]) == 1:
             self._pairs[-1] += (frame,)
         else:

@@ -19,6 +19,8 @@ _EVERY_HOST = "*"
 _FETCHED = ("http", "https")
 _SENT = ("data", *_FETCHED)
 """Schemes whose files do not come from the disk of this server."""
+_TEXTS = ("text", "arguments", "output")
+_SCHEME_LETTERS = 8
 _MOST_VIDEO_BYTES = 2**30
 _VIDEO_SECONDS = 120.0
 
@@ -39,6 +41,28 @@ def is_fetched(conversation: Conversation) -> bool:
         if any(isinstance(each, str) and scheme_of(each) in _FETCHED for each in sources):
             return True
     return False
+
+
+def names_address(body: Any) -> bool:
+    """Whether a part of a message in a request names a file of another host; texts do not count.
+
+    Args:
+        body: plain JSON, not checked yet.
+    """
+    waiting = [body.get(name) for name in ("messages", "input")] if isinstance(body, dict) else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [each for name, each in value.items() if not _is_text(name, each)]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and scheme_of(value[:_SCHEME_LETTERS]) in _FETCHED:
+            return True
+    return False
+
+
+def _is_text(name: str, value: Any) -> bool:
+    return name in _TEXTS or (name == "content" and isinstance(value, str))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -62,7 +63,8 @@ async def embed(request: Request) -> Response:
     async with _admitted(request) as (stack, body):
         served = await _model(stack, state_of(request).models, body)
         loaded = time.monotonic_ns()
-        vectors, count = await unless_gone(request, asyncio.to_thread(_embedded, body, served))
+        work = partial(asyncio.to_thread, _embedded, body, served)
+        vectors, count = await unless_gone(request, state_of(request).encoding.run(work))
     return JSONResponse(
         {
             "model": model_of(body) or served.name,
@@ -83,7 +85,8 @@ async def embeddings(request: Request) -> Response:
         if not isinstance(given.get("prompt"), str) or "input" in given:
             raise ConfigError(f"prompt is {shown(given.get('prompt'))}", hint="give one text")
         given["input"] = given.pop("prompt")
-        vectors, _ = await unless_gone(request, asyncio.to_thread(_embedded, given, served))
+        work = partial(asyncio.to_thread, _embedded, given, served)
+        vectors, _ = await unless_gone(request, state_of(request).encoding.run(work))
     return JSONResponse({"embedding": vectors[0]})
 
 
@@ -226,7 +229,6 @@ def _embedded(body: Any, served: Served) -> tuple[list[list[float]], int]:
         )
     conversations = [Conversation(messages=(Message("user", (TextPart(each),)),)) for each in texts]
     encode = served.engine.processor.encode
-    count = sum(
-        encode(each, add_generation_prompt=False).input_ids.numel() for each in conversations
-    )
-    return served.engine.embed(conversations, adapter=served.adapter), count
+    samples = [encode(each, add_generation_prompt=False) for each in conversations]
+    count = sum(sample.input_ids.numel() for sample in samples)
+    return served.engine.embed(samples, adapter=served.adapter), count

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ async def pdf_pages(request: Request) -> Response:
     """
     state = state_of(request)
     async with state.gate.admit(request) as body:
-        return JSONResponse(await unless_gone(request, asyncio.to_thread(_drawn, body)))
+        draw = partial(asyncio.to_thread, _drawn, body)
+        return JSONResponse(await unless_gone(request, state.encoding.run(draw)))
 
 
 def _drawn(body: Any) -> dict[str, Any]:

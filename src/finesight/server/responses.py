@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -37,7 +37,7 @@ async def responses(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await unless_gone(request, asyncio.to_thread(_read, body, served, state))
+        asked = await unless_gone(request, state.read(body, partial(_read, body, served, state)))
         answers = state.answers(served, asked.chat.conversation, asked.chat.samplings())
         stack.callback(state.forget, answers)
         with placed(asked.chat.conversation):

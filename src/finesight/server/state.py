@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from fastapi.requests import HTTPConnection
 
@@ -16,11 +17,13 @@ from finesight.errors import ConfigError
 from finesight.server.answering import Answers
 from finesight.server.asking import Asking
 from finesight.server.gate import Gate
-from finesight.server.media import MediaAccess, fetch_policy, is_fetched
+from finesight.server.media import MediaAccess, fetch_policy, is_fetched, names_address
 from finesight.server.metrics import Metrics
 from finesight.server.models import Models, Served
 from finesight.server.settings import ServerSettings
 from finesight.server.slots import Slots
+
+Result = TypeVar("Result")
 
 _FETCHES = 8
 _APPLICATIONS = 8
@@ -92,6 +95,24 @@ class ServerState:
         answers = Answers(served, requests, self.metrics, slots)
         self._active.add(answers)
         return answers
+
+    async def read(
+        self, body: Any, work: Callable[[], Result], *, slots: Slots | None = None
+    ) -> Result:
+        """The result of work on a thread that may fetch files which a request names.
+
+        Args:
+            body: of the request.
+            work: it.
+            slots: places for it if nothing is fetched; None needs none.
+        """
+
+        async def run() -> Result:
+            return await asyncio.to_thread(work)
+
+        if await asyncio.to_thread(names_address, body):
+            slots = self.fetching
+        return await (run() if slots is None else slots.run(run))
 
     def asking(self, served: Served) -> Asking:
         """A model as the responder of an application; `forget` ends its questions."""

@@ -24,7 +24,8 @@ from finesight.text.special_tokens import TOOL_CALL
 DONE = "[DONE]"
 """The last event of OpenAI's streams."""
 _TAG = re.compile(r"<tool_call>|(?P<close></tool_call>)")
-_FENCE = re.compile(r"```\w*")
+_LONGEST_TAG = len("</tool_call>")
+_BEFORE_OBJECT = re.compile(r"(?:\s|```\w*)*")
 _SEND_SECONDS = 60.0
 """Time in which a client must read a piece; one that stops reading would hold its request for ever."""
 
@@ -105,6 +106,7 @@ class CallSplitter:
     def __init__(self, *, takes_calls: bool) -> None:
         self._takes_calls = takes_calls
         self._held = ""
+        self._num_searched = 0  # characters of it that hold no tag but its first
         self._has_text = self._has_tag = False
         self.num_calls = 0
 
@@ -122,8 +124,9 @@ class CallSplitter:
         while (start := self._held.find(TOOL_CALL)) >= 0:
             shown += self._cut(start)
             self._has_tag = True
-            tag = _TAG.search(self._held, len(TOOL_CALL))
+            tag = _TAG.search(self._held, max(len(TOOL_CALL), self._num_searched))
             if tag is None and not is_last:
+                self._num_searched = len(self._held) - _LONGEST_TAG + 1
                 break
             end = len(self._held) if tag is None else tag.end() if tag["close"] else tag.start()
             rest, found = split_calls(self._cut(end))
@@ -157,10 +160,12 @@ class CallSplitter:
 
     def _cut(self, length: int) -> str:
         piece, self._held = self._held[:length], self._held[length:]
+        self._num_searched = max(self._num_searched - length, 0)
         return piece
 
 
 def _may_be_object(text: str) -> bool:
     """Whether a text may begin an answer that is one JSON object, perhaps in a fence: a call without its tags."""
-    rest = _FENCE.sub("", text).lstrip()
+    found = _BEFORE_OBJECT.match(text)
+    rest = text[found.end() :] if found else text
     return rest[:1] in ("", "{") or rest in ("`", "``")

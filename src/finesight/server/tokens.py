@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -60,8 +59,13 @@ async def tokenize(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        count = partial(asyncio.to_thread, _ids, body, served, state)
-        ids = await unless_gone(request, state.encoding.run(count))
+        # A text may have millions of tokens: also the response is written on the thread.
+        count = partial(_tokenized, body, served, state)
+        return await unless_gone(request, state.read(body, count, slots=state.encoding))
+
+
+def _tokenized(body: Any, served: Served, state: ServerState) -> Response:
+    ids = _ids(body, served, state)
     return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": served.context})
 
 
@@ -71,7 +75,8 @@ def _ids(body: Any, served: Served, state: ServerState) -> list[int]:
         raise ConfigError("prompt and messages are given", hint="give one of them")
     if "messages" in given:
         conversation = read_chat(body, served, state).conversation
-        ids: list[int] = served.engine.processor.encode(conversation).input_ids.tolist()
+        sample = served.engine.processor.encode(conversation, max_tokens=served.context)
+        ids: list[int] = sample.input_ids.tolist()
         return ids
     prompt = given.get("prompt")
     if not isinstance(prompt, str):
@@ -95,11 +100,15 @@ async def detokenize(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        given = body if isinstance(body, dict) else {}
-        tokens = given.get("tokens")
-        if not isinstance(tokens, list):
-            raise ConfigError(f"tokens is {shown(tokens)}", hint="give a list of token ids")
-        _refuse_others(given, "tokens")
-        tokenizer = served.engine.processor.tokenizer
-        text = tokenizer.decode(checked_ids("tokens", tokens, tokenizer))
-    return JSONResponse({"prompt": text})
+        text = partial(_detokenized, body, served)
+        return await unless_gone(request, state.read(body, text, slots=state.encoding))
+
+
+def _detokenized(body: Any, served: Served) -> Response:
+    given = body if isinstance(body, dict) else {}
+    tokens = given.get("tokens")
+    if not isinstance(tokens, list):
+        raise ConfigError(f"tokens is {shown(tokens)}", hint="give a list of token ids")
+    _refuse_others(given, "tokens")
+    tokenizer = served.engine.processor.tokenizer
+    return JSONResponse({"prompt": tokenizer.decode(checked_ids("tokens", tokens, tokenizer))})

@@ -16,7 +16,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from finesight.errors import ConfigError
-from finesight.inputs import plain, plain_list
+from finesight.inputs import plain, plain_list, shown
+
+_LONGEST_NAME = 100
+"""Characters of a wrong name that are compared with the valid ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Fields:
         if isinstance(value, str) and value in options:
             return options[value]
         raise self.error(
-            f"{key} is {value!r}",
+            f"{key} is {shown(value)}",
             hint=known_names(str(value), options),
         )
 
@@ -155,7 +158,9 @@ class Fields:
             if value is None or key in without_effect:
                 continue
             if key not in not_shown:
-                raise self.error(f"unknown key {key!r}", hint=known_names(str(key), self._known))
+                raise self.error(
+                    f"unknown key {shown(key)}", hint=known_names(str(key), self._known)
+                )
             if not holds_nothing(value):
                 raise self.error(
                     f"{key} is {value!s:.80}, which the model cannot be shown",
@@ -186,5 +191,5 @@ def holds_nothing(value: Any) -> bool:
 def known_names(name: str, options: Iterable[str]) -> str:
     """A hint with up to four valid names that are close to a wrong one; with all of them if none is close."""
     ordered = sorted(options)
-    near = get_close_matches(name, ordered, n=4, cutoff=0.5)
+    near = get_close_matches(name[:_LONGEST_NAME], ordered, n=4, cutoff=0.5)
     return f"nearest: {', '.join(near)}" if near else f"known: {', '.join(ordered)}"

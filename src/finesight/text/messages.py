@@ -13,7 +13,6 @@ position and the nearest known names; the few keys without effect are listed in
 from __future__ import annotations
 
 import base64
-import binascii
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
@@ -263,7 +262,7 @@ def _frames_of_address(address: str, fields: Fields) -> tuple[bytes, ...]:
             base64.b64decode(frame, validate=True)
             for frame in address.removeprefix(_FRAME_LIST_ADDRESS).split(",")
         )
-    except binascii.Error as error:
+    except ValueError as error:  # of letters beyond ASCII it is a plain one
         raise fields.error(
             f"the frames of {_FRAME_LIST_ADDRESS}... are no base64: {error}"
         ) from error

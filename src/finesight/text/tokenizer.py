@@ -23,6 +23,9 @@ from tokenizers import AddedToken, decoders, processors
 from finesight.errors import ConfigError
 from finesight.text import special_tokens as names
 
+_LONG_TEXT = 2**16
+"""Characters of a text during whose tokenization other threads run."""
+
 
 class Tokenizer:
     """A byte-level BPE vocabulary with its control tokens.
@@ -126,7 +129,10 @@ class Tokenizer:
                 f"a text is not UTF-8 at character {error.start + 1}: {around!r}",
                 hint="convert it to UTF-8 first",
             ) from error
-        return self._backend.encode(text, add_special_tokens=False)
+        if len(text) < _LONG_TEXT:
+            return self._backend.encode(text, add_special_tokens=False)
+        # Only the function for several texts releases Python's lock, which megabytes hold for seconds.
+        return self._backend.encode_batch([text], add_special_tokens=False)[0]
 
     def special_id(self, name: str) -> int:
         """Id of a control token.

@@ -224,6 +224,13 @@ def test_without_do_sample_answers_are_greedy(folder):
     assert defaults(folder, do_sample=False, temperature=0.7).sampling.temperature == 0
 
 
+def test_with_do_sample_a_missing_temperature_is_that_of_transformers(folder):
+    """transformers does not write values that are its defaults; such a model answered greedily."""
+    assert defaults(folder, do_sample=True, top_p=0.9).sampling == Sampling(
+        temperature=1.0, top_p=0.9
+    )
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -65,6 +65,13 @@ def test_far_more_pages_than_there_are(pages):
         page_numbers(pages, 10)
 
 
+def test_pages_are_not_repeated_without_end():
+    """A text of 20 MB named billions of pages, whose numbers filled the memory."""
+    assert len(page_numbers("1-10," * 999 + "1", 10)) == 9_991
+    with pytest.raises(ConfigError, match=r"are 10,001 pages of a file that has 10"):
+        page_numbers("1-10," * 1000 + "1", 10)
+
+
 @pytest.mark.parametrize("pages", [np.int64(4), np.array(4), [np.int8(4)], np.array([4])])
 def test_page_numbers_of_numpy(pages):
     assert page_numbers(pages, 10) == [4]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -131,6 +132,15 @@ def test_an_incomplete_adapter_is_refused(change, words, base, folder) -> None:
     save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS)
     with pytest.raises(WeightsError, match=words):
         merge_adapter(base, folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_model_old.safetensors", "model.safetensors"])
+def test_other_weights_beside_an_adapter_are_not_read(name, base, folder) -> None:
+    """A copy of its tensors was an error, and beside a whole model the adapter was not found."""
+    wanted = merge_adapter(base, folder)
+    shutil.copyfile(folder / WEIGHTS, folder / name)
+    found = merge_adapter(base, folder)
+    assert all(torch.equal(value, wanted[key]) for key, value in found.items())
 
 
 def test_an_adapter_without_weights_is_refused(base, folder) -> None:

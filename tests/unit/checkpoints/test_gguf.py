@@ -209,6 +209,10 @@ def test_a_file_of_another_kind_is_an_error(tmp_path) -> None:
         ({"extra_tensor": "blk.0.attn_v.scale"}, "does not fit .* Unexpected key.*v_proj.scale"),
         ({"without": "output_norm.weight"}, "does not fit .* Missing key.*model.norm.weight"),
         ({"without": "token_embd.weight"}, "has no tensor 'token_embd.weight'"),
+        (
+            {"extra_tensor": "rope_freqs.weight", "extra_value": np.full(8, 2.0, np.float32)},
+            "has scaled rotary frequencies",
+        ),
         ({"num_heads": 0}, "num_attention_heads = 0, expected a positive number"),
         ({"num_heads": 3}, "hidden_size 64 does not divide by 3 heads"),
         ({"merges": ["zzq qqz"]}, "merges in .* do not fit its tokens: .*zzq"),
@@ -318,6 +322,10 @@ def test_a_folder_that_cannot_be_imported_is_named(decoders, backend, tmp_path) 
     config.write_text(text.replace('"rope_type": "default"', '"rope_type": "llama3"'))
     with pytest.raises(ConfigError, match="'llama3'"):
         open_decoder(tmp_path).config()
+    for key, value in {"hidden_act": "gelu", "use_sliding_window": True}.items():
+        config.write_text(json.dumps({**json.loads(text), key: value}))
+        with pytest.raises(ConfigError, match=f"config.json has {key} = {value!r}, expected"):
+            open_decoder(tmp_path).config()
     config.write_text(text.replace('"model_type": "llama"', '"model_type": "phi3"'))
     with pytest.raises(ConfigError, match="architecture 'phi3', expected llama or qwen2"):
         open_decoder(tmp_path)

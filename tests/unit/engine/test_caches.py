@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -190,6 +192,11 @@ def test_drafts_save_forward_passes_and_change_nothing(says, processor, question
     [
         ({"max_waiting": 0}, "max_waiting is 0"),
         ({"kv_cache_gb": -1.0}, "kv_cache_gb is -1"),
+        ({"kv_cache_gb": math.nan}, "kv_cache_gb is nan"),
+        (
+            {"vision_cache_mb": math.inf},
+            "vision_cache_mb is inf; it must be at least 0, and finite",
+        ),
         ({"max_sequences": 9, "max_step_tokens": 8}, "less than the 9 of max_sequences"),
         ({"deterministic": True, "draft_tokens": 2}, "excludes draft_tokens = 2"),
     ],

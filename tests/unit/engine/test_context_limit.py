@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 
 from finesight.api.model import load
 from finesight.config.model import ModelConfig
@@ -14,14 +15,16 @@ from finesight.conversation import Conversation, ImagePart, Message, Sampling, T
 from finesight.engine.block_pool import BlockPool
 from finesight.engine.engine import Engine
 from finesight.engine.feature_cache import FeatureCache
+from finesight.engine.request import Request
 from finesight.engine.runner import Runner, check_length
 from finesight.engine.sampler import Pick, Sampler
 from finesight.engine.scheduler import Scheduler
 from finesight.engine.sequence import Sequence, extended
 from finesight.engine.transcript import Transcript
-from finesight.errors import PromptTooLong
+from finesight.errors import DecodeError, PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.weights import load_model
+from finesight.processor import prepare
 
 ANSWERED = Conversation(
     (Message("user", (TextPart("What is this?"),)), Message("assistant", (TextPart("A cat."),)))
@@ -134,3 +137,39 @@ def test_token_by_token_is_one_forward_over_the_longer_sample(
         hidden = network(pack([extended(sample, [7, 8, 9])]))
         whole = network.logits(hidden[-4:])
     torch.testing.assert_close(torch.stack(steps), whole, atol=1e-4, rtol=1e-4)
+
+
+def pictures(sources) -> Conversation:
+    return Conversation((Message("user", tuple(ImagePart(source=each) for each in sources)),))
+
+
+def test_too_many_pictures_are_refused_before_one_is_decoded(tmp_path, processor, monkeypatch):
+    """3,000 pictures were all decoded, and their patches filled the memory, before the prompt was too long."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (560, 560)).save(path)
+    context = processor.model_config.text.max_position_embeddings
+    request = Request(conversation=pictures([path] * 3000), sampling=Sampling(max_new_tokens=8))
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare, "load_image", lambda *_: pytest.fail("a picture is decoded"))
+        with pytest.raises(PromptTooLong) as found:
+            request.encode(processor)
+    assert "the 3000 pictures and videos take at least 1,200,000 tokens" in found.value.message
+    assert f"the context has room for {context - 8:,}" in found.value.message
+
+
+def test_what_is_fetched_is_refused_as_soon_as_it_is_too_much(tmp_path, processor, monkeypatch):
+    """Sizes of pictures behind addresses are known once they are fetched: the rest is not."""
+    monkeypatch.setattr(prepare, "at_hand", lambda *_, **__: Image.new("RGB", (280, 280)))
+    with pytest.raises(
+        PromptTooLong, match="the first 3 of 9 pictures and videos take at least 300"
+    ):
+        processor.encode(pictures(["http://host/a.png"] * 9), max_tokens=250)
+    assert processor.encode(pictures(["http://host/a.png"] * 2), max_tokens=200)
+
+
+def test_the_header_names_the_broken_picture(tmp_path, processor):
+    whole = tmp_path / "a.png"
+    Image.new("RGB", (28, 28)).save(whole)
+    with pytest.raises(DecodeError, match="broken PNG") as found:
+        processor.encode(pictures([whole, b"\x89PNG\r\n"]), max_tokens=99)
+    assert found.value.item == 1

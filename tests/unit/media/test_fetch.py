@@ -222,6 +222,12 @@ def test_redirects_to_other_schemes_are_refused(base, target):
         fetch_it(f"{base}/to/{target}")
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "//[x]/a.png"])
+def test_a_redirect_to_what_is_no_address_is_refused(base, target):
+    with pytest.raises(MediaError, match="redirects to an address that is not valid"):
+        fetch_bytes(f"{base}/to/{target}", FetchPolicy(allow_private=True))
+
+
 def test_a_redirect_to_a_private_address_is_refused(base, monkeypatch):
     """The first address counts as public here, the one it redirects to does not."""
     monkeypatch.setattr(fetch, "is_public", lambda address: address == "127.0.0.1")
@@ -303,6 +309,7 @@ def test_names_of_addresses_hide_secrets():
         ("::1", False),
         ("fe80::1%eth0", False),
         ("fec0::1", False),
+        ("64:ff9b:1::7f00:1", False),
         ("::127.0.0.1", False),
         ("::10.1.2.3", False),
         ("fd00::1", False),

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngImageFile
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
@@ -74,6 +75,23 @@ def test_exif_orientation_is_applied(format_name, orientation):
     red, blue = pixel(found, 4, 3), pixel(found, 26, 12)
     assert red[0] > 200 > 60 > red[2]
     assert blue[2] > 200 > 60 > blue[0]
+
+
+def test_the_size_of_a_png_decodes_nothing(monkeypatch):
+    """Its EXIF block may follow the pixels: 400 KB may be 60,000 x 60,000 pixels, which filled 3 GB."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    before = saved(Image.new("RGB", (32, 16)), "PNG", exif=exif)
+    place, end = before.index(b"eXIf") - 4, before.index(b"IDAT") - 4
+    after = before[:place] + before[end:-12] + before[place:end] + before[-12:]
+    assert load_image(after).size == (16, 32)
+    monkeypatch.setattr(PngImageFile, "load", lambda _: pytest.fail("pixels are decoded"))
+    assert image_size(saved(Image.new("RGB", (32, 16)), "PNG")) == Size(32, 16)
+    assert image_size(before) == image_size(after) == Size(16, 32)
+    lazy = Image.open(io.BytesIO(after))
+    assert image_size(lazy) == Size(16, 32)
+    monkeypatch.undo()
+    assert lazy.getpixel((0, 0)) == (0, 0, 0)  # it can still be decoded
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's own, about the block

@@ -14,6 +14,7 @@ from PIL import Image
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart
 from finesight.errors import DecodeError, UnsupportedMedia
+from finesight.media import image as image_module
 from finesight.media.image import image_size, load_image, range_note
 from finesight.processor.prepare import measure_image, prepare_image
 from tests.support.model_cases import small_config
@@ -167,7 +168,7 @@ def test_values_of_no_usual_range_go_from_the_least_to_the_largest(kind, values,
     )
 
 
-def test_the_range_is_noted_only_where_it_is_assumed(tmp_path):
+def test_the_range_is_noted_only_where_it_is_assumed(monkeypatch):
     data = deep("f", RAMP)
     vision, config = small_config().vision, ProcessorConfig()
     for part in (ImagePart(source=data), ImagePart(source=data, page=0)):
@@ -185,7 +186,9 @@ def test_the_range_is_noted_only_where_it_is_assumed(tmp_path):
         Image.new("I;16", (8, 8), 300),
         np.zeros((8, 8, 3), np.uint8),
     )
-    assert [range_note(source) for source in stated] == [""] * len(stated)
+    with monkeypatch.context() as patched:  # they are decoded once, to be shown
+        patched.setattr(image_module, "_decode", lambda *_: pytest.fail("pixels are decoded"))
+        assert [range_note(source) for source in stated] == [""] * len(stated)
     assert "0 to 255 is taken" in range_note(Image.new("I", (8, 8), 200))
     assert "0 to 1 is taken" in range_note(Image.new("F", (1, 1), 0.5))
 

@@ -42,6 +42,12 @@ def test_another_budget_warns_once(folder) -> None:
         processor.encode(picture(max_pixels=50176))
 
 
+@pytest.mark.parametrize("budget", [{"detail": "low"}, {"min_pixels": 0}])
+def test_low_detail_and_no_lower_bound_are_other_budgets(folder, budget) -> None:
+    with pytest.warns(UserWarning, match="but the model was trained with"):
+        Processor.from_folder(folder).encode(picture(**budget))
+
+
 def test_a_model_without_a_record_is_not_compared(tiny_model_folder) -> None:
     processor = Processor.from_folder(tiny_model_folder)
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from finesight.errors import (
     QueueFull,
 )
 from finesight.geometry import Box
+from finesight.remote import completions
 from finesight.remote.chat_request import read_request
 from finesight.remote.completions import completion, error_body, status_of
 from tests.support.replies import picture_record, reply
@@ -72,6 +73,18 @@ def test_choices_share_the_prompt_in_the_usage():
     assert (found["usage"]["prompt_tokens"], found["usage"]["completion_tokens"]) == (200, 6)
     same = answer(read(n=2), reply("a"))
     assert [each["message"]["content"] for each in same["choices"]] == ["a", "a"]
+
+
+def test_equal_choices_are_read_once(monkeypatch):
+    """128 copies of a long answer took 128 times as long as one, while the server answered nobody."""
+    read_answers, plain = [], completions.findings
+    monkeypatch.setattr(
+        completions, "findings", lambda found: read_answers.append(found) or plain(found)
+    )
+    found = answer(read(n=3, temperature=0), reply("four", picture_record()))
+    assert len(read_answers) == 1
+    assert [choice["index"] for choice in found["choices"]] == [0, 1, 2]
+    assert found["choices"][0]["finesight"] == found["choices"][2]["finesight"]
 
 
 def test_a_loop_is_named_beside_the_reason_clients_know():

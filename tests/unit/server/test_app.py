@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 
 import pytest
 
 from finesight.server import chat as chat_endpoint
+from finesight.server import tokens
 from finesight.server.errors import HttpError, error_response, unexpected
 from finesight.server.keys import new_key
 from tests.support.serving import app_of, chat, data_address, picture_part, post, request
@@ -157,6 +159,20 @@ def test_the_health_is_open_and_the_rest_needs_a_key(served, tmp_path):
         assert request(app, "GET", path, headers={"X-API-Key": secret}).status_code == 200
     for path in (CHAT, "/v1/completions", "/v1/embeddings", "/tokenize", "/detokenize"):
         assert post(app, path, b"not even JSON").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/tokenize", {"prompt": "Hello"}), ("/detokenize", {"tokens": [64]})]
+)
+def test_millions_of_tokens_do_not_stop_other_requests(app, path, body, monkeypatch):
+    """They are read, computed and written on a thread: a body of 10 MB stopped the event loop for seconds."""
+    threads, plain = [], tokens.JSONResponse
+    monkeypatch.setattr(
+        tokens, "JSONResponse", lambda found: threads.append(threading.get_ident()) or plain(found)
+    )
+    assert post(app, path, body).status_code == 200
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_while_it_stops_the_server_is_not_healthy(app):

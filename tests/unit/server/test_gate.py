@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
@@ -105,6 +106,16 @@ def test_what_is_no_json_is_an_error_of_the_client(body):
     with pytest.raises(ConfigError, match="the body is not JSON") as caught:
         admitted(gate_of(), body)
     assert len(str(caught.value)) < 300
+
+
+def test_labels_are_looked_for_outside_of_the_event_loop(monkeypatch):
+    """A body of 9 MB may have three million messages: looking at them stopped all other requests for a minute."""
+    threads = []
+    monkeypatch.setattr(
+        gate_module, "labels_in", lambda _: threads.append(threading.get_ident()) or ("user",)
+    )
+    assert admitted(gate_of(), b"{}") == {}
+    assert threads != [threading.get_ident()]
 
 
 def test_whole_pairs_of_escaped_halves_are_text():

@@ -190,6 +190,8 @@ def test_a_message_that_cannot_be_used_is_an_error_and_the_connection_goes_on(so
     [
         ({"text": ""}, "text is ''"),
         ({"id": [1]}, "id is"),
+        # Half of a character could not be sent back, which ended the answers of the connection.
+        ({"id": "\ud800"}, "the message is not JSON"),
         ({"temprature": 1}, "temprature"),
         ({"temperature": -1}, "temperature"),
         ({"n": 2}, "n is not a field"),

@@ -9,7 +9,8 @@ import pytest
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.errors import FetchRefused, FinesightError
-from finesight.server.media import MediaAccess, fetch_policy, is_fetched
+from finesight.server.media import MediaAccess, fetch_policy, is_fetched, names_address
+from tests.support.serving import app_of, post
 
 
 @pytest.fixture
@@ -168,3 +169,65 @@ def test_what_is_fetched_is_known_before_it_is(source, expected):
     kind = VideoPart if isinstance(source, tuple) else ImagePart
     conversation = Conversation(messages=(Message("user", (TextPart("a"), kind(source=source))),))
     assert is_fetched(conversation) is expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("http://host/a.png", False),
+        ([{"type": "text", "text": "http://host/a.png"}], False),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}], False),
+        ([{"type": "image_url", "image_url": {"url": "HTTPS://host/a.png"}}], True),
+        ([{"type": "input_file", "file_url": "http://host/a.pdf"}], True),
+        ([{"type": "file", "file": {"file_url": "https://host/a.pdf"}}], True),
+        ([{"type": "video", "video": ["a.png", "http://host/b.png"]}], True),
+        ([{"type": "text"}, 5, None, ["x"]], False),
+    ],
+)
+def test_addresses_in_a_request_are_known_before_it_is_read(content, expected):
+    for name in ("messages", "input"):
+        assert names_address({name: [{"role": "user", "content": content}]}) is expected
+    assert not names_address([content])
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/chat/completions", {"max_tokens": 1}),
+        ("/v1/embeddings", {}),
+        ("/tokenize", {}),
+    ],
+)
+def test_what_is_fetched_takes_no_place_of_others(served, path, fields):
+    """A slow host held the threads and places in which the files of all other requests are read."""
+    app = app_of(served)
+    state = app.state.finesight
+    places = {"fetching": [], "encoding": []}
+    for name, used in places.items():
+        slots = getattr(state, name)
+        run = slots.run
+        slots.run = lambda work, used=used, run=run: used.append(1) or run(work)
+    address = {"type": "file", "file": {"file_url": "http://none.invalid/a.pdf"}}
+    messages = [{"role": "user", "content": [address]}]
+    response = post(app, path, {"messages": messages, **fields})
+    assert response.status_code == 400
+    assert "none.invalid" in response.text
+    assert (len(places["fetching"]), places["encoding"]) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/embed", {"model": "tiny", "input": "Hello"}),
+        ("/api/embeddings", {"model": "tiny", "prompt": "Hello"}),
+        ("/page/pages", {"file_data": "data:,none"}),
+    ],
+)
+def test_long_work_takes_a_place(served, path, body):
+    """Without one, 32 requests held all threads, and no other request was read."""
+    app, used = app_of(served), []
+    slots = app.state.finesight.encoding
+    run = slots.run
+    slots.run = lambda work: used.append(1) or run(work)
+    assert post(app, path, body).status_code in (200, 400)
+    assert used == [1]

@@ -29,6 +29,26 @@ def test_text_is_shown_before_the_call_that_follows_it():
     assert [(call.name, call.arguments) for call in calls] == [("look", {"x": 1})]
 
 
+def test_a_long_call_is_searched_once(monkeypatch):
+    """Searching all of it for each token took half a minute for a call of 32,000 tokens, and stopped all others."""
+    text = CALL.replace("1", f'"{"word " * 2000}"')
+    lengths, plain = [], stream_module._TAG
+
+    class Tags:
+        def search(self, held, place):
+            lengths.append(len(held) - place)
+            return plain.search(held, place)
+
+    monkeypatch.setattr(stream_module, "_TAG", Tags())
+    splitter = CallSplitter(takes_calls=True)
+    pieces = [text[place : place + 7] for place in range(0, len(text), 7)]
+    found = [splitter.feed(piece, is_last=piece is pieces[-1]) for piece in pieces]
+    assert sum(lengths) < 10 * len(text)
+    assert "".join(shown for shown, _ in found) == ""
+    ((call,),) = [calls for _, calls in found if calls]
+    assert call.arguments == {"x": "word " * 2000}
+
+
 async def stream_of(events, *, receives=(), sends=None, held=None, **options):
     """What a response sends; `receives` are the messages of its client, after which it waits."""
     sent = []

@@ -226,6 +226,7 @@ def test_tool_calls(arguments):
         ({"image_url": {"url": "a", "fps": 1}, "fps": 2}, "is given both", ""),
         ({"image_url": {"url": "a", "detail": "medium"}}, "detail is 'medium'", "low"),
         ({"video_url": "data:video/jpeg;base64,@@"}, "no base64", ""),
+        ({"video_url": "data:video/jpeg;base64,\u00e9"}, "no base64", ""),
         (3, "a int is given instead of a dictionary", ""),
     ],
 )
@@ -282,6 +283,14 @@ def test_messages_are_a_list(messages):
 def test_tools_have_names(tool):
     with pytest.raises(ConfigError, match="tool 0 has no function name"):
         conversation_from([{"role": "user", "content": "x"}], tools=[tool])
+
+
+@pytest.mark.parametrize("name", ["role", "content", "x" * 10**6])
+def test_an_error_does_not_repeat_a_text_of_a_client(name):
+    """A role of 60 MB came back in the response."""
+    with pytest.raises(ConfigError) as caught:
+        read_messages([{"role": "user", name: "y" * 10**6 if name != "content" else 5}])
+    assert len(str(caught.value)) < 400
 
 
 def test_records_pass_through():

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+import time
+
 import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers
@@ -144,3 +148,26 @@ def test_vocabulary_without_the_chat_tokens_is_refused():
     backend.decoder = tokenizers.decoders.ByteLevel()
     with pytest.raises(ConfigError, match=r"<\|endoftext\|>"):
         Tokenizer(backend)
+
+
+def test_other_threads_run_while_a_long_text_is_tokenized(tiny_tokenizer):
+    """The function for one text holds Python's lock: a request with 8 MB of text stopped a server for seconds."""
+    text, ticks, is_done = "The quick brown fox. " * 20_000, [], threading.Event()
+
+    def tick() -> None:
+        while not is_done.wait(0.001):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    ids, starts = tiny_tokenizer.encode_with_starts(text)
+    end = time.perf_counter()
+    is_done.set()
+    thread.join()
+    during = [each for each in ticks if start < each < end]
+    longest = max(b - a for a, b in itertools.pairwise([start, *during, end]))
+    assert longest < 0.5 * (end - start)
+    short = tiny_tokenizer.encode_with_starts(text[:42])
+    assert (ids[: len(short[0]) - 1], starts[: len(short[1]) - 1]) == (short[0][:-1], short[1][:-1])
+    assert tiny_tokenizer.decode(ids) == text
