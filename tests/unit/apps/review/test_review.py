@@ -162,6 +162,28 @@ def test_a_warning_does_not_break_a_review(contract):
     assert not reviewed(contract, nothing, rules=strict).holds
 
 
+@pytest.mark.parametrize(
+    ("wanted", "quote", "value", "verdict"),
+    [
+        ({"limit": "<= 30 days"}, "Pay within ninety (90) days.", "ninety (90) days", "fail"),
+        ({"limit": "<= 30 days"}, "There is a 90-day period.", "90-day period", "fail"),
+        ({"limit": "<= 30 days"}, "Pay by the end of the month, in 20 days.", "", "pass"),
+        ({"expected": ("Northern Ireland",)}, "The law of Ireland applies.", "Ireland", "fail"),
+        ({"expected": ("State of Maine",)}, "The State of Maine decides.", "Maine", "pass"),
+    ],
+)
+def test_the_value_of_a_clause_decides(contract, wanted, quote, value, verdict):
+    page = contract.pages[0]
+    block = replace(page.blocks[0].block, runs=(Run(quote),))
+    own = replace(page, layer=(), blocks=(replace(page.blocks[0], block=block),))
+    kind = "limit" if "limit" in wanted else "compare"
+    rule = Rule(id="one", clause="one", kind=kind, question="?", **wanted)
+    said = Oracle(lambda question: json.dumps({"one": [{"quote": quote, "value": value}]}))
+    images = [(own, contract.images()[0][1])]
+    found = review([own], images, Playbook("p", (rule,)), said, OPTIONS, total=1)
+    assert found.results[0].verdict == verdict, found.results[0].reason
+
+
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
 def test_misbehaviour_never_proves_that_a_clause_is_missing(contract, how):
     found = reviewed(contract, Hostile(contract.responder(), how))
