@@ -16,6 +16,14 @@ from tests.support.pages import FORM, needs_browser
 pytestmark = needs_browser
 
 
+def test_a_file_address_with_a_blank_opens(tmp_path):
+    path = tmp_path / "my page" / "é.html"
+    path.parent.mkdir()
+    path.write_text("<title>t</title>", encoding="utf-8")
+    with closing(WebScreen(path.as_uri(), size=Size(200, 140))) as screen:
+        assert screen.observe().place == path.as_uri()
+
+
 @pytest.mark.parametrize(
     "scale", [1, 2, *(pytest.param(each, marks=pytest.mark.slow) for each in (1.5, 3))]
 )
