@@ -72,8 +72,9 @@ def review(
     seen: list[int] = []
     problems: list[str] = []
     skipped: list[Skipped] = []
+    media = {name: index for index, name in enumerate(dict.fromkeys(one.source for one in pages))}
     for at, (page, image) in enumerate(images if playbook.rules else ()):
-        answer = extract_page(page, image, schema, responder, options)
+        answer = extract_page(page, image, schema, responder, options, media=media[page.source])
         problems += answer.problems
         for rule in playbook.rules:
             quotes[rule.id] += _quotes(answer.tree, rule.id)

@@ -143,6 +143,16 @@ def test_reasons_are_sentences_with_the_value(contract):
             assert "all 3 pages" in one.reason.lower()
 
 
+def test_quotes_are_on_the_file_that_has_them(contract):
+    pages = [replace(page, source=f"{at}.png", index=0) for at, page in enumerate(contract.pages)]
+    images = [(page, image) for page, (_, image) in zip(pages, contract.images(), strict=True)]
+    found = review(pages, images, playbook(), contract.responder(), OPTIONS, total=3)
+    places = [place for one in found.results for place in one.evidence]
+    assert len({place.media for place in places}) > 1
+    for place in places:
+        assert find_quote(place.quote, [pages[place.media]]), place
+
+
 def test_a_quote_that_the_page_does_not_have_is_no_evidence(contract):
     lie = {"quote": "The seller owes nothing to anybody, ever.", "value": ""}
     answer = json.dumps({rule.id: [lie] for rule in playbook().rules})
