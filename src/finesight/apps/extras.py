@@ -12,13 +12,12 @@ __all__ = ["required"]
 
 
 @contextmanager
-def required(library: str, use: str, *, extra: str = "documents") -> Iterator[None]:
+def required(library: str, use: str) -> Iterator[None]:
     """Turns an `ImportError` in its body into an error that names the library, its use and how to install it.
 
     Args:
         library: name of its package.
         use: what needs it.
-        extra: the extra of finesight that installs it.
 
     Raises:
         AppError: the import failed.
@@ -28,5 +27,5 @@ def required(library: str, use: str, *, extra: str = "documents") -> Iterator[No
     except ImportError as error:
         raise AppError(
             f"{library} is not installed and {use} needs it",
-            hint=f"pip install 'finesight[{extra}]'",
+            hint="pip install 'finesight[documents]'",
         ) from error

@@ -20,6 +20,12 @@ NUMBER = re.compile(r"\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?:[.,]\d+)?(?!\d)|\d+
 
 _LOOKALIKES = str.maketrans({"٫": ".", "٬": ",", "−": "-", "–": "-", "—": "-", "’": "'"})
 _GROUPS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_MINUS_BEFORE = re.compile(r"(?<!\w)-$|^-(?:\S|\s+[A-Z]{3}\b)")
+_MINUS_AFTER = re.compile(r"-(?!\w)|-[A-Z]{3}\b")
+"""A minus sign, and not the hyphen of "Net-30" or "90-day"."""
+_OPENED = re.compile(r"\W*(?:[A-Z]{1,3}\W*)?\(")
+_CLOSED = re.compile(r"\)\W*(?:[A-Z]{1,3}\W*)?")
+"""Parentheses of a negative amount, with a currency at most: in "thirty (30) days" they repeat a number in words."""
 
 
 def plain(text: str) -> str:
@@ -76,8 +82,8 @@ def amounts(text: str, mark: str = "") -> tuple[Decimal, ...]:
     if len(found) != 1:
         return ()
     before, after = clean[: found[0].start()].strip(), clean[found[0].end() :].strip()
-    is_negative = "-" in (before[-1:], before[:1]) or after[:1] == "-"
-    is_negative |= before.endswith("(") and after.startswith(")")
+    is_negative = bool(_MINUS_BEFORE.search(before) or _MINUS_AFTER.match(after))
+    is_negative |= bool(_OPENED.fullmatch(before) and _CLOSED.fullmatch(after))
     return tuple(-one if is_negative else one for one in readings(found[0][0], mark))
 
 

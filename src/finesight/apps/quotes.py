@@ -34,6 +34,7 @@ _LEAST_FUZZY = 85.0
 """Similarity (0 to 100) from which a text counts as nearly the quote."""
 _SHORTEST_FUZZY = 6
 """A shorter quote is nearly equal to too many words."""
+_LETTERS = re.compile(r"[^\W\d_]+")
 _MARKS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 _NARROW, _BROAD = frozenset(" .,:;'|!()[]ijlIft-/"), frozenset("mwMWQOGD@%")
 
@@ -177,7 +178,7 @@ def _but_for_case(quote: str, text: str) -> list[Span]:
 
 def _same_number(quote: str, text: str) -> list[Span]:
     wanted = {abs(one) for one in amounts(quote)}
-    if not wanted:
+    if not wanted or len(_LETTERS.findall(quote)) > 1:  # a sentence is more than its number
         return []
     clean = plain(text)
     if len(clean) != len(text):  # places would shift
@@ -192,7 +193,7 @@ def _same_number(quote: str, text: str) -> list[Span]:
 def _nearly(quote: str, text: str) -> list[Span]:
     folded, places = _folded(text, keeps_case=False)
     wanted = _folded(quote, keeps_case=False)[0].strip()
-    if len(wanted) < _SHORTEST_FUZZY or len(folded) < len(wanted) or amounts(quote):
+    if len(wanted) < _SHORTEST_FUZZY or len(folded) < len(wanted):
         return []
     found = fuzz.partial_ratio_alignment(wanted, folded, score_cutoff=_LEAST_FUZZY)
     if found is None or found.dest_start >= found.dest_end:
@@ -202,6 +203,10 @@ def _nearly(quote: str, text: str) -> list[Span]:
         start -= 1
     while end < len(folded) and not _is_edge(folded, end):
         end += 1
+    if NUMBER.findall(wanted) != NUMBER.findall(
+        folded[start:end]
+    ):  # nearly a number is another one
+        return []
     return [(places[start], places[end - 1] + 1)]
 
 

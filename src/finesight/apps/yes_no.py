@@ -22,7 +22,9 @@ __all__ = ["ask_yes_no", "p_no"]
 
 _ASKED_TOGETHER = 16
 _WORD = re.compile(
-    r"\W*(?:(yes|yeah|是|有|对)|(no|not|none|否|没有|不是|不))(?![a-z])", re.IGNORECASE
+    r"\W*(?!not\s+(?:sure|certain|clear|possible)\b|no\s+idea\b)"
+    r"(?:(yes|yeah|是|有|对)|(no|not|none|否|没有|不是|不))(?![a-z])",
+    re.IGNORECASE,
 )
 _SAMPLING = Sampling(max_new_tokens=16, logprobs=0)
 

@@ -222,9 +222,19 @@ class Browser:
 
     def wait(self, seconds: float) -> None:
         """Let the page run for some seconds, at most for the time limit of a call."""
+        from playwright.sync_api import Error
+
+        milliseconds = min(seconds, self.timeout_seconds) * 1000
+
+        def pause(page: Page) -> None:
+            try:
+                page.wait_for_timeout(milliseconds)
+            except Error:
+                if not page.context.pages or not page.is_closed():  # else another window is shown
+                    raise
+
         if seconds > 0:
-            milliseconds = min(seconds, self.timeout_seconds) * 1000
-            self._on_page("waiting", lambda it: it.wait_for_timeout(milliseconds))
+            self._on_page("waiting", pause)
 
     def evaluate(self, script: str, argument: Any = None) -> Any:
         """Value of a JavaScript expression, or of a function called with a JSON value.
@@ -331,7 +341,7 @@ class Browser:
         from playwright.sync_api import Error
 
         running = self._alive(doing)
-        future = self._thread.submit(action, running.page)
+        future = self._thread.submit(lambda: action(running.front()))
         started = time.monotonic()
         try:
             return future.result(timeout=self.timeout_seconds + _GRACE_SECONDS)

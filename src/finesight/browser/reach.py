@@ -41,16 +41,20 @@ _SECONDS = 30.0
 
 
 def origin_of(address: str) -> str:
-    """Scheme, host and port of an address, such as `http://127.0.0.1:8000`; empty for local ones.
+    """Scheme, host and port of an address, such as `http://127.0.0.1:8000`; empty for local ones and for no address.
 
     Web sockets have the origin of their page: `ws:` counts as `http:`.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:  # a page may write any text as the address of a form
+        return ""
     if parts.scheme not in _PORTS or not parts.hostname:
         return ""
     scheme = _WEB.get(parts.scheme, parts.scheme)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{scheme}://{host}:{parts.port or _PORTS[scheme]}"
+    return f"{scheme}://{host}:{port or _PORTS[scheme]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Reach:
 
     def __post_init__(self) -> None:
         for each in self.origins:
-            if not _origin_or_none(each):
+            if not origin_of(each):
                 raise ConfigError(
                     f"{each!r} is not an origin", hint="write it as https://shop.example"
                 )
@@ -77,23 +81,16 @@ class Reach:
         """Whether a page may load this address."""
         if address.startswith(_LOCAL):
             return True
-        parts = urlsplit(address)
-        if parts.scheme == "file":
-            if self.folder is None:
-                return True
-            return Path(unquote(parts.path)).resolve().is_relative_to(self.folder.resolve())
-        return _origin_or_none(address) in self.origins
+        if not address.startswith("file:"):
+            return origin_of(address) in self.origins
+        if self.folder is None:
+            return True
+        path = Path(unquote(urlsplit(address).path))
+        return path.resolve().is_relative_to(self.folder.resolve())
 
     def allows_host(self, host: str) -> bool:
         """Whether a tunnel may lead to `host:port`; it carries https or a web socket."""
         return any(origin.split("://")[1] == host for origin in self.origins)
-
-
-def _origin_or_none(address: str) -> str | None:
-    try:
-        return origin_of(address) or None
-    except ValueError:  # a port that is no number
-        return None
 
 
 class OriginProxy:

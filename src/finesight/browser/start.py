@@ -72,6 +72,13 @@ class Running:
         """Record that the page or the browser ended unexpectedly."""
         self._crashes.append(what)
 
+    def front(self) -> Page:
+        """The page that is shown; after it has closed itself, as a window for signing in does, the one before."""
+        if self.page.is_closed() and (others := self.page.context.pages):
+            self.page = others[-1]
+            self.notices.append(f"the window closed, and another one is shown: {self.page.url}")
+        return self.page
+
     def close(self) -> None:
         """End Chromium and the driver."""
         from playwright.sync_api import Error

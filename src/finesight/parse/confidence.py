@@ -42,4 +42,4 @@ def score_of_span(reply: Reply, span: Span) -> float:
             f"no log-probabilities cover characters {start} to {end} of the reply",
             hint="ask with logprobs=0, which reports that of each token of the answer",
         )
-    return exp(fsum(found) / len(found))
+    return min(exp(fsum(found) / len(found)), 1.0)  # servers round a certain token to above 1

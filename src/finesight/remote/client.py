@@ -85,6 +85,11 @@ class Endpoint:
                 f"{address_name(self.url)!r} is not the URL of an endpoint",
                 hint="give its base URL, such as http://host:8000/v1",
             )
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise ConfigError(
+                "the API key has a character that a header cannot have",
+                hint="is there a line break at its end, or a sign that is no letter or digit?",
+            )
         if self.max_tries < 1 or not self.timeout_seconds > 0:
             raise ConfigError(
                 f"max_tries={self.max_tries} and timeout_seconds={self.timeout_seconds} must be above 0"

@@ -16,6 +16,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,8 @@ from finesight.media.image import load_image, picture_notes
 from finesight.media.pdf import load_page
 from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import open_video
+from finesight.text.chat_template import dump_json
+from finesight.text.special_tokens import TOOL_CALL, TOOL_CALL_END
 
 Fit = Callable[[Size, ImagePart], Size]
 """Returns the size at which a picture is sent, such that the endpoint does not resize it again."""
@@ -98,7 +101,7 @@ def payload_of(
 
 
 def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
-    """The reply in the body of a response.
+    """The reply in the body of a response; tool calls stand in its text, as the model wrote them.
 
     Raises:
         RemoteError: the body is not a chat completion; quotes its beginning.
@@ -106,7 +109,8 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
     try:
         values = json.loads(content)
         choice = values["choices"][0]
-        text = choice["message"].get("content") or ""
+        message = choice["message"]
+        text = message.get("content") or ""
         usage = values.get("usage") or {}
         counts = Usage(
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
@@ -117,6 +121,8 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
         if not isinstance(text, str):
             raise TypeError(f"content is a {type(text).__name__}")
         logprobs = _logprobs((choice.get("logprobs") or {}).get("content") or [], text)
+        if calls := [_written(each["function"]) for each in message.get("tool_calls") or ()]:
+            text, logprobs = "\n".join([*([text] if text else []), *calls]), ()
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RemoteError(
             f"the response of {where} is not a chat completion: {content[:120]!r} ({error})",
@@ -134,6 +140,15 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
         media=tuple(payload.media),
         logprobs=logprobs,
     )
+
+
+def _written(function: Mapping[str, Any]) -> str:
+    """A tool call that the endpoint has taken out of the answer, as the model wrote it."""
+    arguments = function["arguments"]
+    with suppress(ValueError):
+        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+    call = dump_json({"name": function["name"], "arguments": arguments})
+    return f"{TOOL_CALL}\n{call}\n{TOOL_CALL_END}"
 
 
 def _logprobs(entries: Sequence[Mapping[str, Any]], text: str) -> tuple[TokenLogprob, ...]:

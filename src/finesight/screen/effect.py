@@ -25,6 +25,8 @@ STILL_SHARE = 0.001
 """Share of changed pixels below which two pictures count as equal while a screen settles."""
 FIELDS = ("combobox", "entry", "searchbox", "spinbutton", "textbox")
 """Roles that take text: to get their focus is a change by itself."""
+_PAUSE_SECONDS = 0.1
+"""Between two pictures of a screen that settles."""
 _DIFFERENCE = 8
 """Least difference of a colour channel that counts as a change: less is noise of drawing."""
 _NEAR_SHARE = 0.1
@@ -60,7 +62,6 @@ def settled(
     take: Callable[[], Image],
     *,
     limit_seconds: float = 2.0,
-    pause_seconds: float = 0.1,
     wait: Callable[[float], None] = time.sleep,
 ) -> Image:
     """Take pictures until two in a row are equal, or until the time limit: a blinking screen never settles.
@@ -68,13 +69,12 @@ def settled(
     Args:
         take: takes a picture of the screen.
         limit_seconds: after this time the last picture is returned.
-        pause_seconds: between two pictures.
         wait: lets the time pass; for a screen that runs only while it is told to.
     """
     end = time.monotonic() + limit_seconds
     last = take()
     while time.monotonic() < end:
-        wait(pause_seconds)
+        wait(_PAUSE_SECONDS)
         now = take()
         if changed_share(last, now) < STILL_SHARE:
             return now

@@ -141,6 +141,10 @@ class Phone:
         """
         file = "/data/local/tmp/finesight.xml"
         said = self.shell("uiautomator", "dump", file)
+        if "dumped to" not in said:  # the file would be that of an earlier screen
+            raise ScreenUnavailable(
+                f"phone {self.serial}: no list of elements: {said.strip()[:200]}"
+            )
         text = self.shell("cat", file)
         try:
             tree = ElementTree.fromstring(text)
@@ -175,7 +179,7 @@ class Phone:
             case "type":
                 self._type(act.text or "")
             case "key":
-                self._key(act.text or "")
+                self._input("keyevent", key_code(act.text or ""))
             case "system_button":
                 if act.button not in BUTTONS:
                     raise ActionRefused(
@@ -243,9 +247,6 @@ class Phone:
                 f"({point.x:g}, {point.y:g}) lies outside the screen of {size.width} x {size.height} pixels"
             )
         return x, y
-
-    def _key(self, name: str) -> None:
-        self._input("keyevent", key_code(name))
 
     def _type(self, text: str) -> None:
         if text.isascii():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from finesight.browser.browser import Browser, Button
 from finesight.browser.reach import Reach, origin_of
@@ -209,7 +209,7 @@ class WebScreen:
 
 def _folder(address: str) -> Path:
     parts = urlsplit(address)
-    return Path(parts.path if parts.scheme == "file" else address).resolve().parent
+    return Path(unquote(parts.path) if parts.scheme == "file" else address).resolve().parent
 
 
 def _with_private(elements: Sequence[ScreenElement], private: Sequence[Box]) -> list[ScreenElement]:

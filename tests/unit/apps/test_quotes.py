@@ -43,6 +43,7 @@ def line(text: str, box=LINE) -> Block:
         ("1234.50", "Total 1.234,50", "numeric", "1.234,50"),
         ("EUR 1,234.50", "Total 1 234,50", "numeric", "1 234,50"),
         ("Muller and Sons", "Müller and Sons GmbH", "fuzzy", "Müller and Sons"),
+        ("paid within 30 deys", "paid within 30 days", "fuzzy", "paid within 30 days"),
     ],
 )
 def test_a_quote_is_found_by_the_best_match(quote, text, match, found):
@@ -59,6 +60,8 @@ def test_a_quote_is_found_by_the_best_match(quote, text, match, found):
         ("4711", "4712"),
         ("99.00", "98.00"),
         ("unicorn ranch", "the seller delivers goods"),
+        ("payment within 30 days", "30 Main Street"),
+        ("paid within 10 to 20 days", "paid within 10 to 30 days"),
     ],
 )
 def test_parts_of_words_and_numbers_are_no_quotes(quote, text):

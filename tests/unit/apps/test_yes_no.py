@@ -36,6 +36,9 @@ def question(text="Is it?"):
         ("Yesterday", None),
         ("Nothing to see", None),
         ("I cannot tell", None),
+        ("Not sure.", None),
+        ("**No idea**", None),
+        ("No ideas are shown", False),
         ("", None),
     ],
 )

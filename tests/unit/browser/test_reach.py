@@ -17,6 +17,8 @@ def test_origins_have_scheme_host_and_port():
     assert origin_of("https://shop.example/a?b") == "https://shop.example:443"
     assert origin_of("ws://127.0.0.1:80/x") == "http://127.0.0.1:80"
     assert origin_of("http://[::1]:8000/") == "http://[::1]:8000"
+    assert origin_of("http://shop:99999999/") == origin_of("http://[shop/") == ""
+    assert not Reach(("http://shop",)).allows("http://[shop/")
     assert origin_of("file:///etc/passwd") == origin_of("about:blank") == origin_of("shop") == ""
     for wrong in ("shop.example", "ftp://a", "http://a:port"):
         with pytest.raises(ConfigError, match="is not an origin"):

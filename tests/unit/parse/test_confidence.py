@@ -88,3 +88,8 @@ def test_without_log_probabilities_there_is_no_score():
     with pytest.raises(ConfigError, match="no log-probabilities") as caught:
         score_of_span(reply("hello"), (0, 2))
     assert "logprobs=0" in caught.value.hint
+
+
+def test_a_token_that_a_server_rounds_to_above_certain_is_certain():
+    entry = TokenLogprob(token_id=-1, text="four", logprob=1e-7, span=(0, 4))
+    assert score_of_span(replace(reply("four"), logprobs=(entry,)), (0, 4)) == 1.0

@@ -22,6 +22,7 @@ from finesight.conversation import (
 )
 from finesight.errors import ConfigError, MediaError, PromptTooLong, RemoteError
 from finesight.geometry import Size
+from finesight.parse.action import read_tool_calls
 from finesight.remote import client
 from finesight.remote.client import Endpoint
 from tests.support.fake_endpoint import completion, serving
@@ -72,6 +73,27 @@ def test_words_and_options_arrive(server):
     }
     assert (reply.text, reply.finish_reason, reply.media) == ("four", "stop", ())
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (11, 2)
+
+
+@pytest.mark.parametrize("key", ["secret\n", "secret\N{HORIZONTAL ELLIPSIS}"])
+def test_a_key_that_no_header_can_have_is_refused_without_showing_it(server, key):
+    with pytest.raises(ConfigError, match="a character that a header cannot have") as caught:
+        endpoint(server, api_key=key)
+    assert "secret" not in str(caught.value)
+
+
+def test_tool_calls_that_an_endpoint_has_taken_out_are_in_the_text(server):
+    arguments = {"action": "left_click", "coordinate": [5, 6], "text": "é"}
+    call = {"type": "function", "function": {"name": "computer_use"}}
+    call["function"]["arguments"] = json.dumps(arguments)
+    broken = {"function": {"name": "computer_use", "arguments": '{"action": '}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call, broken]}
+    choice = {"message": message, "finish_reason": "tool_calls"}
+    server.script = [(200, json.dumps({"choices": [choice]}).encode(), {})]
+    (reply,) = endpoint(server).respond([ask()], Sampling())
+    found = read_tool_calls(reply.text)
+    assert [(each.name, each.arguments) for each in found.calls] == [("computer_use", arguments)]
+    assert len(found.problems) == 1
 
 
 def sent_pictures(server):

@@ -46,6 +46,14 @@ def test_a_screenshot_is_the_page_and_the_place_is_the_app_in_front(phone, pract
     assert phone.facts["size"] == [390, 844]
 
 
+def test_the_elements_of_an_earlier_screen_are_not_listed(phone, practice, monkeypatch):
+    assert phone.elements()
+    said = "ERROR: could not get idle state.\n"
+    monkeypatch.setitem(practice._known, "uiautomator", lambda words: (said, 0))
+    with pytest.raises(ScreenUnavailable, match="no list of elements: ERROR: could not get idle"):
+        phone.elements()
+
+
 def test_a_click_opens_an_app_and_long_press_and_swipe_differ_from_it(phone, practice):
     tap(phone, "Photos")
     assert practice.state()["app"] == "photos"

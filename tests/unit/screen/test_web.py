@@ -16,6 +16,14 @@ from tests.support.pages import FORM, needs_browser
 pytestmark = needs_browser
 
 
+def test_a_file_address_with_a_blank_opens(tmp_path):
+    path = tmp_path / "my page" / "é.html"
+    path.parent.mkdir()
+    path.write_text("<title>t</title>", encoding="utf-8")
+    with closing(WebScreen(path.as_uri(), size=Size(200, 140))) as screen:
+        assert screen.observe().place == path.as_uri()
+
+
 @pytest.mark.parametrize(
     "scale", [1, 2, *(pytest.param(each, marks=pytest.mark.slow) for each in (1.5, 3))]
 )
@@ -93,3 +101,26 @@ def test_new_windows_are_followed_and_private_fields_known(tmp_path):
 def test_a_page_that_is_gone_says_so(tmp_path):
     with pytest.raises(ScreenUnavailable, match="is not a file"):
         WebScreen(tmp_path / "missing.html")
+
+
+OPENER = """<body style="margin:0"><button style="width:100px;height:40px" onclick="
+  const opened = window.open('');
+  const size = 'style=width:100px;height:40px';
+  opened.document.write(`<body style=margin:0><button ${size} onclick=window.close()>Done</button>`);
+">Sign in</button></body>"""
+
+
+def test_a_window_that_closes_itself_gives_way_to_the_one_before(tmp_path):
+    path = tmp_path / "opener.html"
+    path.write_text(OPENER, encoding="utf-8")
+    click = Act(kind="left_click", point=Point(50, 20))
+    with closing(WebScreen(path, size=Size(200, 140))) as screen:
+        first = screen.observe()
+        screen.act(click)
+        assert "a new window is shown" in screen.observe().notices[0]
+        assert screen.element_at(click.point).name == "Done"
+        screen.act(click)
+        last = screen.observe()
+        assert last.place == first.place == path.as_uri()
+        assert "the window closed" in last.notices[0]
+        assert screen.element_at(click.point).name == "Sign in"

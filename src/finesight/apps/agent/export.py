@@ -98,9 +98,12 @@ def export_traces(
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise AppError(f"no step can be exported: {why or 'there are none'}")
     (folder / "screens").mkdir(parents=True, exist_ok=True)
-    for asked, _ in taught:
-        for part in asked.media():
-            shutil.copyfile(str(part.source), folder / _relative(part))
+    screens = {str(part.source): _relative(part) for asked, _ in taught for part in asked.media()}
+    for screen, name in screens.items():
+        try:
+            shutil.copyfile(screen, folder / name)
+        except OSError as error:
+            raise AppError(f"the screen {screen} of a trace cannot be copied: {error}") from error
     rows = [_row(asked, answer) for asked, answer in taught]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     files.write_bytes(folder / "rows.jsonl", lines.encode(), error=AppError)

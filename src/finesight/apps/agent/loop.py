@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from finesight.apps.agent.ends import judge, verify
 from finesight.apps.agent.gate import Gate, Proposal, Ruling
@@ -102,15 +101,19 @@ class Agent:
             n=len(self.trace.steps) + 1,
             at_seconds=round(begun - self._started, 3),
             before=look.digest,
-            place=self.gate.secrets.hidden(look.seen.place),
+            place=look.seen.place,
             words=act.kind,
             warnings=look.warnings,
         )
         step, look = self._done(step, act, look)
-        step = replace(step, seconds=round(time.monotonic() - begun, 3))
+        return self._kept(replace(step, seconds=round(time.monotonic() - begun, 3))), look
+
+    def _kept(self, step: Step) -> Step:
+        """Store a finished step, without secrets."""
+        step = self.gate.secrets.hidden_step(step)
         self.trace.keep(step)
         self.on_step(step)
-        return step, look
+        return step
 
     def _play(self, look: Look) -> tuple[End, Look]:
         while True:
@@ -118,9 +121,7 @@ class Agent:
             if end:
                 return end, look
             step, look = self._step(look)
-            self.trace.keep(step)
-            self.on_step(step)
-            end = self._after(step)
+            end = self._after(self._kept(step))
             if end:
                 return end, look
 
@@ -164,12 +165,12 @@ class Agent:
             n=len(self.trace.steps) + 1,
             at_seconds=round(begun - self._started, 3),
             before=look.digest,
-            place=self.gate.secrets.hidden(look.seen.place),
+            place=look.seen.place,
             prompt_digest=turn.prompt_digest,
-            replies=self._hidden(turn.replies),
+            replies=turn.replies,
             shown=turn.shown,
-            call=self.gate.secrets.hidden(turn.call),
-            words=self.gate.secrets.hidden(turn.words),
+            call=turn.call,
+            words=turn.words,
             warnings=look.warnings,
             remarks=tuple(remarks),
             problem=turn.problem,
@@ -187,7 +188,7 @@ class Agent:
         ruling, element = self._ruled(act, look)
         step = replace(
             step,
-            act=self._stored(ruling.act),
+            act=ruling.act.as_json(),
             element=element_as_json(element),
             gate=ruling.to_dict(),
         )
@@ -212,13 +213,12 @@ class Agent:
     def _edited(self, step: Step, act: Act, look: Look) -> Step:
         """The step with another act, given by the approver; the model is told at its next step."""
         self._told.append(_EDITED)
-        words = self.gate.secrets.hidden(act_in_words(act))
+        words = act_in_words(act)
         if not step.shown:  # chosen by somebody else than the model
             return replace(step, words=words)
         size, seen = look.picture.size, step.shown[0]
         arguments = act.arguments((size[0] / seen[0], size[1] / seen[1]))
-        call = self.gate.secrets.hidden(call_as_json(self.screen.tool, arguments))
-        return replace(step, words=words, call=call)
+        return replace(step, words=words, call=call_as_json(self.screen.tool, arguments))
 
     def _regrounded(self, step: Step, act: Act, look: Look) -> tuple[Step, Look]:
         """Ask for the target of a click without effect on an enlarged crop, and click there if it is elsewhere."""
@@ -230,7 +230,7 @@ class Agent:
             return step, look
         step = replace(
             step,
-            replies=(*step.replies, *self._hidden(turn.replies)),
+            replies=(*step.replies, *turn.replies),
             shown=(*step.shown, *turn.shown),
             tokens=step.tokens + turn.tokens,
         )
@@ -245,7 +245,7 @@ class Agent:
             return step, look
         step = replace(
             step,
-            act=self._stored(ruling.act),
+            act=ruling.act.as_json(),
             element=element_as_json(element),
             gate=ruling.to_dict(),
             effect=effect.to_dict(),
@@ -309,8 +309,8 @@ class Agent:
                 raise ActionRefused(
                     "another control has moved to this point; look at the screen again"
                 )
-        self.trace.announce(number, self._stored(act))
         secrets = self.gate.secrets
+        self.trace.announce(number, secrets.hidden_in(act.as_json()))
         text = act.text and secrets.typed(act.text, look.seen.place, element)
         self.screen.act(replace(act, text=text))
         after = self.look()
@@ -360,18 +360,20 @@ class Agent:
         last = steps[-1].act if steps else None
         claimed = str(last["status"]) if last and last["kind"] == "terminate" else ""
         answers = texts_of(steps, "answer")
+        hidden = self.gate.secrets.hidden_in
         run = Run(
-            goal=self.goal or (look.seen.instruction if look else ""),
+            goal=hidden(self.goal or (look.seen.instruction if look else "")),
             end=end,
             claimed=claimed,
             answer=answers[-1] if answers else "",
             notes=tuple(texts_of(steps, "note")),
             steps=tuple(steps),
-            problem=problem,
+            problem=hidden(problem),
         )
         if look is None or end in ("screen_gone", "model_failed", "dry_run", "stopped"):
             return run
-        return replace(run, verified=self._verified(look, claimed))
+        verified = self._verified(look, claimed)
+        return replace(run, verified=replace(verified, details=hidden(verified.details)))
 
     def _verified(self, look: Look, claimed: str) -> Verified:
         try:
@@ -387,13 +389,4 @@ class Agent:
         return Verified()
 
     def _goal(self, look: Look) -> str:
-        return self.goal or look.seen.instruction
-
-    def _hidden(self, texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(self.gate.secrets.hidden(text) for text in texts)
-
-    def _stored(self, act: Act) -> dict[str, Any]:
-        return {
-            name: self.gate.secrets.hidden(value) if isinstance(value, str) else value
-            for name, value in act.as_json().items()
-        }
+        return self.gate.secrets.hidden(self.goal or look.seen.instruction)

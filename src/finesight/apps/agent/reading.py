@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from finesight.apps.crop import ask_about, crop
+from finesight.apps.document.read import PROMPTS
 from finesight.conversation import Sampling
 from finesight.geometry import Box, Point
 from finesight.media.image import load_image
@@ -16,8 +17,7 @@ from finesight.responder import Responder
 
 __all__ = ["READ", "words_at"]
 
-READ = "Read all the text in the image."
-"""The official question for plain text."""
+READ = PROMPTS["text"]
 _REACH = ((120, 24), (400, 160))
 """Half the width and height of the crops, in pixels: one for the label itself, one for the text around it."""
 _SHOWN_PIXELS = 512 * 28 * 28

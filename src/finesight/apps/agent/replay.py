@@ -125,14 +125,14 @@ def macro(
     problem = ""
     try:
         for old in performed:
-            step = _repeated(old, source, screen, trace, gate)
+            step = gate.secrets.hidden_step(_repeated(old, source, screen, trace, gate))
             trace.keep(step)
             on_step(step)
             if step.problem:
                 end, problem = "differs", f"step {old.n}: {step.problem}"
                 break
     except ScreenUnavailable as error:
-        end, problem = "screen_gone", error.message
+        end, problem = "screen_gone", gate.secrets.hidden(error.message)
     last = performed[-1].act if performed and end == "terminated" else None
     claimed = str(last["status"]) if last and last["kind"] == "terminate" else ""
     run = Run(
@@ -150,8 +150,11 @@ def _repeated(old: Step, source: Path, screen: Screen, trace: Trace, gate: Gate)
     number = len(trace.steps) + 1
     step = replace(old, n=number, before=look.digest, after="", replies=(), shown=(), problem="")
     if act.point is not None:
-        with Image.open(source / "screens" / f"{old.before}.png") as before:
-            alike = similarity(before, look.picture, act.point)
+        try:
+            with Image.open(source / "screens" / f"{old.before}.png") as before:
+                alike = similarity(before, look.picture, act.point)
+        except OSError as error:
+            return replace(step, problem=f"its recorded screen cannot be read: {error}")
         if alike < LEAST_SIMILARITY:
             return replace(step, problem=f"the target looks different (similarity {alike:.2f})")
     if act.kind in ("terminate", "note", "answer", "ask_user"):

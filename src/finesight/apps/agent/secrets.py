@@ -8,13 +8,15 @@ text or picture.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from PIL import Image, ImageDraw
 
+from finesight.apps.agent.records import Step
 from finesight.browser.reach import origin_of
 from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ConfigError
@@ -22,6 +24,8 @@ from finesight.errors import ActionRefused, ConfigError
 __all__ = ["Secret", "Secrets", "split_at_secrets", "variable_of"]
 
 _NAMED = re.compile(r"\{\{\s*secret:\s*([\w.-]+)\s*\}\}")
+_TEXTS = ("place", "replies", "act", "call", "words", "element", "gate", "problem")
+"""Fields of a step that may hold what a screen or a model has written; its warnings and remarks are hidden before."""
 _PRIVATE = ("password", "one-time-code")
 _LEAST_LETTERS = 4
 """A shorter secret would be found in ordinary words, and hiding those would show what it is."""
@@ -34,7 +38,8 @@ class Secret:
     Attributes:
         name: what a model writes for it.
         value: what is typed.
-        origin: such as "https://shop.example"; on other screens than web pages, how `Observation.place` begins.
+        origin: such as "https://shop.example"; on other screens than web pages, the name with which
+            `Observation.place` begins, such as that of an app.
     """
 
     name: str
@@ -57,6 +62,14 @@ class Secrets:
 
     def __init__(self, secrets: Sequence[Secret] = ()) -> None:
         self._by_name = {each.name: each for each in secrets}
+        self._spelled = {
+            form: f"{{{{secret:{each.name}}}}}"
+            for each in secrets
+            for form in (each.value, quote(each.value, safe=""), quote_plus(each.value), escape(each.value))
+        }  # fmt: skip
+        # The longest first: the value of one secret may begin with that of another.
+        longest = sorted(self._spelled, key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, longest)) or "(?!)")
 
     def names(self, place: str) -> list[str]:
         """Names of the secrets that may be typed at a place."""
@@ -91,14 +104,20 @@ class Secrets:
 
     def hidden(self, text: str) -> str:
         """The text with names instead of values, also of values as they are written in addresses and HTML."""
-        for secret in self._by_name.values():
-            name = f"{{{{secret:{secret.name}}}}}"
-            value = secret.value
-            for form in dict.fromkeys(
-                (value, quote(value, safe=""), quote_plus(value), escape(value))
-            ):
-                text = text.replace(form, name)
-        return text
+        return self._values.sub(lambda found: self._spelled[found[0]], text)
+
+    def hidden_in(self, value: Any) -> Any:
+        """A text, or a list or object of JSON, with `hidden` applied to every text in it."""
+        if isinstance(value, str):
+            return self.hidden(value)
+        if isinstance(value, Mapping):
+            return {key: self.hidden_in(each) for key, each in value.items()}
+        return type(value)(map(self.hidden_in, value)) if isinstance(value, list | tuple) else value
+
+    def hidden_step(self, step: Step) -> Step:
+        """A step without secrets, as it is stored."""
+        texts = {name: self.hidden_in(getattr(step, name)) for name in _TEXTS}
+        return replace(step, **texts)
 
     def masked(self, picture: Image.Image, elements: Sequence[ScreenElement]) -> Image.Image:
         """A copy of a screenshot without the contents of private fields and without any secret's value."""
@@ -150,7 +169,10 @@ def is_private(element: ScreenElement) -> bool:
 def _belongs(secret: Secret, place: str) -> bool:
     if origin := origin_of(place):
         return origin_of(secret.origin) == origin
-    return bool(place) and bool(secret.origin) and place.startswith(secret.origin)
+    if not secret.origin or not place.startswith(secret.origin):
+        return False
+    # "org.bank" is not the app "org.bank.copy".
+    return re.match(r"\w[\w.-]", secret.origin[-1] + place[len(secret.origin) :]) is None
 
 
 def _origin(place: str) -> str:

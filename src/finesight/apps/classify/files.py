@@ -61,13 +61,19 @@ def read_examples(path: Path) -> list[tuple[Path, str]]:
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise AppError(f"the examples {path} do not exist") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"the examples {path} cannot be read: {error}") from error
     if not rows or not {"path", "label"} <= rows[0].keys():
         raise ConfigError(
             f"the examples {path} have no rows with path and label",
             hint="the first line is path,label",
         )
+    for number, row in enumerate(rows, 1):
+        if not row["path"] or not row["label"]:
+            raise ConfigError(
+                f"the examples {path}, row {number}: it has no path or no label",
+                hint="each row is path,label",
+            )
     return [(path.parent / row["path"], row["label"].strip()) for row in rows]
 
 
@@ -101,6 +107,6 @@ def _images(addresses: Sequence[PageAddress]) -> Iterator[PageImage | tuple[Page
         except FinesightError as error:
             blank = np.full((1, 1, 3), 255, np.uint8)
             yield (
-                PageImage(address.path.name, address.index, address.number, blank),
+                PageImage(address.source, address.index, address.number, blank),
                 error.message,
             )

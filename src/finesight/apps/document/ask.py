@@ -148,6 +148,8 @@ def _asked(
     responder: Responder,
     max_new_tokens: int,
 ) -> Found[str]:
+    if len(parts) == 1:
+        return Found(status="unread", problems=("no page could be shown to the model",))
     conversation = Conversation((Message("user", tuple(parts)),))
     sampling = Sampling(max_new_tokens=max_new_tokens, logprobs=0)
     try:
@@ -159,6 +161,9 @@ def _asked(
 
 def _found(reply: Reply, document: Document) -> Found[str]:
     """The answer of a reply in JSON; another reply is an answer without quotes."""
+    cut = () if reply.finish_reason in ("stop", "tool_calls") else (
+        f"the answer was cut off ({reply.finish_reason})",
+    )  # fmt: skip
     values = [block.value for block in find_blocks(reply.text)]
     named = next((one for one in values if isinstance(one, dict) and "answer" in one), None)
     if named is None:
@@ -168,20 +173,21 @@ def _found(reply: Reply, document: Document) -> Found[str]:
         score = score_of(reply, (0, len(reply.text)))
         places = find_quote(text, document.pages)
         lacks = () if places else ("the answer has no quote",)
-        return Found(value=text, raw=text, score=score, evidence=places[:1], problems=lacks)
+        problems = (*cut, *lacks)
+        return Found(value=text, raw=text, score=score, evidence=places[:1], problems=problems)
     answer = named["answer"]
     if answer is None or answer == "":
         return Found(raw=reply.text, status="absent")
     text = answer if isinstance(answer, str) else str(answer)
-    evidence, problems = _citations(named.get("quotes"), document)
+    evidence, lost = _citations(named.get("quotes"), document)
     if not evidence:
-        problems.append("no quote of the answer was found on the pages")
+        lost.append("no quote of the answer was found on the pages")
     return Found(
         value=text,
         raw=reply.text,
         score=_score(reply, text),
         evidence=tuple(evidence),
-        problems=tuple(problems),
+        problems=(*cut, *lost),
     )
 
 

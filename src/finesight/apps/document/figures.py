@@ -13,6 +13,7 @@ from PIL import Image
 from finesight import files
 from finesight.apps.crop import crop
 from finesight.apps.document.pages import PageAddress, load
+from finesight.apps.document.read import PageImage
 from finesight.apps.document.stitch import Item
 from finesight.errors import AppError, FinesightError
 from finesight.parse.document import Block
@@ -55,12 +56,14 @@ def cut_figures(
             by_page.setdefault(item.pieces[0].page.number, []).append(index)
     found = {}
     for address in addresses:
+        drawn: PageImage | None = None
         for count, index in enumerate(by_page.get(address.number, ()), 1):
             name = f"figures/{address.number:05}-{count}.png"
             box = items[index].block.box
             assert box is not None
             try:
-                part = crop(load(address, dpi=dpi).pixels, box)
+                drawn = drawn or load(address, dpi=dpi)
+                part = crop(drawn.pixels, box)
             except FinesightError as error:
                 on_problem(
                     f"page {address.number}: figure {count} was not cut out: {error.message}"
@@ -88,7 +91,10 @@ def _harmless(block: Block) -> Block:
         if name in _HARMLESS or name.startswith("data-")
     }
     return replace(
-        block, attributes=kept, children=tuple(_harmless(child) for child in block.children)
+        block,
+        attributes=kept,
+        style="" if "<" in block.style else block.style,  # which no style sheet has
+        children=tuple(_harmless(child) for child in block.children),
     )
 
 

@@ -7,7 +7,8 @@
     OUT/pages/00001.json       a page as it was read, written whole or not at all
     OUT/values/KEY/00001.json  its extracted values; KEY depends on the schema
 
-A page that raises an error is a page with the status "unreadable": it never stops the others.
+A page that raises an error is a page with the status "unreadable": it never stops the others. A page about which a
+question had no answer, as a server failed, is asked about again by the next run.
 """
 
 from __future__ import annotations
@@ -212,6 +213,8 @@ def _pages(
     store = job.store()
     for address in job.pages:
         known = store.known(address.number)
+        if known is not None and not known.is_answered:
+            known = None  # the model or its server failed; it may work again
         page = known or _read(job, address, responder)
         if known is None:
             store.keep(address.number, page)
@@ -224,7 +227,7 @@ def _read(job: Job, address: PageAddress, responder: Responder) -> ReadPage:
         return read_upright(load(address, dpi=job.dpi), responder, job.options)
     except FinesightError as error:
         empty = ReadPage(
-            source=address.path.name,
+            source=address.source,
             index=address.index,
             number=address.number,
             size=Size(0, 0),

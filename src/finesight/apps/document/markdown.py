@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from finesight.apps.document.figures import linked
 from finesight.apps.document.records import Document, ReadBlock
@@ -18,7 +19,8 @@ from finesight.parse.document import Block, Cell, Mark, Run
 __all__ = ["block_markdown", "document_markdown", "table_html"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
-_AT_START = re.compile(r"^(\s*)(#{1,6}\s|[-+]\s|\d+[.)]\s|>|={3,}|-{3,})", re.MULTILINE)
+_AT_START = re.compile(r"^(?:(\s*)(#{1,6}\s|[-+]\s|>|={3,}|-{3,})|(\s*\d+)([.)]\s))", re.MULTILINE)
+"""What begins a heading, list, quote or rule; the backslash stands before a sign, as before a digit it is a text."""
 _FENCES: dict[Mark, tuple[str, str]] = {
     "bold": ("**", "**"),
     "italic": ("*", "*"),
@@ -59,27 +61,37 @@ def _block(block: Block) -> str:
     if block.rows:
         return _table(block)
     if kind == "heading":
-        return f"{'#' * block.level} {text}" if text else ""
+        return f"{'#' * block.level} {' '.join(text.split())}" if text else ""
     if kind == "list":
         return _list(block, ordered=block.tag == "ol")
     if kind == "code":
-        return f"```\n{block.text}\n```"
+        return _fenced(block.text)
     if kind == "formula":
         return f"$$\n{block.text.strip('$ ')}\n$$" if block.text else ""
     if kind in ("music_sheet", "chemical_formula"):
-        notation = f"```{'abc' if kind == 'music_sheet' else 'smiles'}\n{block.text}\n```"
+        notation = _fenced(block.text, "abc" if kind == "music_sheet" else "smiles")
         pictures = [_block(child) for child in block.children if "src" in child.attributes]
         return "\n\n".join([*pictures, notation])
     if block.tag == "img" and "src" in block.attributes:
         name = _SPECIAL.sub(r"\\\1", block.attributes.get("alt", "")) or kind
         return f"![{name}]({block.attributes['src']})"
     if block.children:
-        return "\n\n".join(text for child in block.children if (text := _block(child)))
-    if kind in ("image", "figure", "chart"):
+        text = "\n\n".join(inner for child in block.children if (inner := _block(child)))
+    elif kind in ("image", "figure", "chart"):
         return f"*[{kind}]* {text}".strip()
     if kind == "quote":
-        return "\n".join(f"> {line}" for line in text.split("\n"))
+        return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
     return text
+
+
+def _fenced(text: str, language: str = "") -> str:
+    """A block of code, between fences that are longer than any in its text."""
+    fence = "`" * max(3, 1 + _longest_ticks(text))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _list(block: Block, *, ordered: bool) -> str:
@@ -110,9 +122,14 @@ def _table(block: Block) -> str:
 
 
 def _row(cells: Sequence[Cell], width: int) -> str:
-    texts = [_runs(cell.runs).replace("\n", "<br>") for cell in cells]
+    texts = [_runs(map(_in_cell, cell.runs)).replace("\n", "<br>") for cell in cells]
     texts += [""] * (width - len(texts))
     return f"| {' | '.join(texts)} |"
+
+
+def _in_cell(run: Run) -> Run:
+    """A run whose strokes do not end the cell; those outside of code are escaped everywhere."""
+    return replace(run, text=run.text.replace("|", r"\|")) if "code" in run.marks else run
 
 
 def table_html(rows: Sequence[Sequence[Cell]]) -> str:
@@ -129,14 +146,17 @@ def table_html(rows: Sequence[Sequence[Cell]]) -> str:
     return "\n".join(["<table>", *lines, "</table>"])
 
 
-def _runs(runs: Sequence[Run]) -> str:
+def _runs(runs: Iterable[Run]) -> str:
     text = "".join(_run(run) for run in runs)
-    return _AT_START.sub(lambda found: f"{found[1]}\\{found[2]}", text)
+    return _AT_START.sub(
+        lambda found: f"{found[1] or found[3] or ''}\\{found[2] or found[4]}", text
+    )
 
 
 def _run(run: Run) -> str:
     if "code" in run.marks:
-        return f"`{run.text}`"
+        fence, pad = "`" * (1 + _longest_ticks(run.text)), " " if "`" in run.text else ""
+        return f"{fence}{pad}{run.text}{pad}{fence}"
     text = _SPECIAL.sub(r"\\\1", run.text)
     for mark in run.marks:
         before, after = _FENCES[mark]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class PageAddress:
         number: page of the document, counted from 1.
         is_pdf: whether the file is a PDF.
         problem: why the file cannot be opened; it then counts as one page.
+        is_namesake: whether another file has the same name in another folder.
     """
 
     path: Path
@@ -40,6 +42,12 @@ class PageAddress:
     number: int
     is_pdf: bool
     problem: MediaError | None = None
+    is_namesake: bool = False
+
+    @property
+    def source(self) -> str:
+        """What the file is called in results: its name, or its path if another file has the same name."""
+        return str(self.path) if self.is_namesake else self.path.name
 
 
 def find_pages(paths: Sequence[Path], pages: str | None = None) -> list[PageAddress]:
@@ -54,16 +62,18 @@ def find_pages(paths: Sequence[Path], pages: str | None = None) -> list[PageAddr
         MediaError: none of the files can be opened.
     """
     found: list[PageAddress] = []
-    for path in _files(paths):
-        is_pdf = _is_pdf(path)
+    files = list(_files(paths))
+    names = Counter(path.name for path in set(files))
+    for path in files:
+        is_pdf, is_namesake = _is_pdf(path), names[path.name] > 1
         try:
             count = pdf.num_pages(path) if is_pdf else num_pages(path)
         except MediaError as error:
-            found.append(PageAddress(path, 0, len(found) + 1, is_pdf, error))
+            found.append(PageAddress(path, 0, len(found) + 1, is_pdf, error, is_namesake))
             continue
         chosen = page_numbers(pages, count)
         found += [
-            PageAddress(path, index, len(found) + place, is_pdf)
+            PageAddress(path, index, len(found) + place, is_pdf, is_namesake=is_namesake)
             for place, index in enumerate(chosen, 1)
         ]
     problems = [one.problem for one in found if one.problem]
@@ -86,7 +96,7 @@ def load(address: PageAddress, *, dpi: float | None = None) -> PageImage:
         raise address.problem
     pixels = np.asarray(pdf.load_page(address.path, address.index, dpi=dpi))
     lines = page_lines(address.path, address.index, pixels=pixels) if address.is_pdf else ()
-    return PageImage(address.path.name, address.index, address.number, pixels, lines)
+    return PageImage(address.source, address.index, address.number, pixels, lines)
 
 
 def _is_pdf(path: Path) -> bool:

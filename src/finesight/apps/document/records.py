@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Reader, Score, Skipped, rounded
+from finesight.conversation import FinishReason
 from finesight.geometry import Box, Size
 from finesight.media.pdf_text import TextLine
 from finesight.parse.document import Block
@@ -145,6 +146,12 @@ class ReadPage:
             if self.number == self.index + 1
             else f"{title}: page {self.index + 1} of {self.source}"
         )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether every question about it had an answer, if only a useless one."""
+        ends = get_args(FinishReason)
+        return all(one.outcome.partition(",")[0] in ends for one in self.tries)
 
     @property
     def is_out_of_order(self) -> bool:

@@ -22,6 +22,7 @@ from finesight.apps.document.order import is_right_to_left
 from finesight.apps.document.pages import PageAddress, load
 from finesight.apps.document.records import Document, ReadPage
 from finesight.apps.document.turned import turned_page
+from finesight.apps.extras import required
 from finesight.errors import AppError, FinesightError
 from finesight.geometry import Box
 from finesight.media.pdf import DEFAULT_DPI
@@ -62,13 +63,8 @@ def write_searchable_pdf(
     Raises:
         AppError: pikepdf is not installed, or the file cannot be written.
     """
-    try:
+    with required("pikepdf", "a searchable PDF"):
         import pikepdf
-    except ImportError as error:
-        raise AppError(
-            "writing PDF needs pikepdf, which is not installed",
-            hint="pip install 'finesight[documents]'",
-        ) from error
     codes = {char: number for number, char in enumerate(_characters(document), 1)}
     scale = 72 / (dpi or DEFAULT_DPI)
     with pikepdf.new() as pdf:

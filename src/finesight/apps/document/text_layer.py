@@ -155,7 +155,9 @@ def _missed(lines: Sequence[TextLine], text: str) -> list[TextLine]:
         is_short = len(wanted) < 4  # a short line is in most texts by chance, unless it is a word
         if f" {wanted} " in padded:
             continue
-        if is_short or fuzz.partial_ratio(wanted, whole, score_cutoff=_COVERED) < _COVERED:
+        # A partial ratio looks for the shorter text in the longer one: a word of a line is not the line.
+        likeness = fuzz.partial_ratio if len(wanted) <= len(whole) else fuzz.ratio
+        if is_short or likeness(wanted, whole, score_cutoff=_COVERED) < _COVERED:
             found.append(line)
     return found
 

@@ -105,7 +105,8 @@ def _checks(schema: Schema, node: Any, data: Any, path: str) -> Iterator[CheckRe
     if isinstance(data, dict) and kind_of(plain) == "object":
         for rule in rules_of(plain):
             yield _checked(rule, data, path)
-        for key, one in schema.properties(plain).items():
+        rest = plain.get("additionalProperties", {})
+        for key, one in (schema.properties(plain) or dict.fromkeys(data, rest)).items():
             if key in data:
                 yield from _checks(schema, one, data[key], f"{path}.{key}" if path else key)
     elif isinstance(data, list):

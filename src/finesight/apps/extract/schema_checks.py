@@ -106,8 +106,9 @@ def _check_names(schema: Schema, node: Any, path: str, known: set[str]) -> None:
                 _check_name(schema, plain, part, rule)
     for name, one in schema.properties(plain).items():
         _check_names(schema, one, f"{path}.{name}" if path else name, known)
-    if "items" in plain:
-        _check_names(schema, plain["items"], f"{path}[]", known)
+    for key, place in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(plain.get(key), Mapping):
+            _check_names(schema, plain[key], f"{path}{place}", known)
 
 
 def _check_name(schema: Schema, root: Node, part: ast.Name | ast.Attribute, rule: str) -> None:

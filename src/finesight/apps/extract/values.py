@@ -24,8 +24,8 @@ from finesight.inputs import shown
 
 __all__ = ["Typed", "check_format", "date_readings", "typed"]
 
-_DAY, _YEAR = r"(\d{1,2})", r"(\d{4}|\d{2})"
-_YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?")
+_DAY, _YEAR = r"(?<!\d)(\d{1,2})", r"(\d{4}|\d{2})(?!\d)"
+_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?!\d)\s*日?")
 _DOTTED = re.compile(rf"{_DAY}\s*\.\s*{_DAY}\s*\.\s*{_YEAR}")
 _EITHER = re.compile(rf"{_DAY}\s*([-/])\s*{_DAY}\s*\2\s*{_YEAR}")
 _TIME = re.compile(r"(?:[T\s,]+|^)(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(Z|[-+]\d{2}:?\d{2})?\s*$")
@@ -162,22 +162,29 @@ def check_format(name: str) -> None:
 
 
 def date_readings(raw: str, order: str = "") -> tuple[date, ...]:
-    """Days that a text can mean; none if it is no date.
+    """Days that a text can mean; none if it is no date, or several dates.
 
     Args:
         raw: such as "2024-03-04", "4.3.24", "March 4, 2024" or "2024年3月4日".
         order: "DMY" or "MDY" for dates with strokes; empty if it is not known.
     """
     text = plain(raw).strip()
-    if match := _YEAR_FIRST.search(text):
-        return _days((match[1], match[2], match[3]))
-    if match := _DOTTED.search(text):
-        return _days((match[3], match[2], match[1]))
-    if match := _EITHER.search(text):
-        first, _, second, year = match.groups()
-        by_order = {"DMY": (year, second, first), "MDY": (year, first, second)}
-        return _days(*([by_order[order]] if order in by_order else by_order.values()))
+    matches = [match for form in (_YEAR_FIRST, _DOTTED, _EITHER) for match in form.finditer(text)]
+    if matches:
+        found = {days for match in matches if (days := _meant(match, order))}
+        return found.pop() if len(found) == 1 else ()
     return _with_name(raw) if _HAS_NAME.search(text) and re.search(r"\d", text) else ()
+
+
+def _meant(match: re.Match[str], order: str) -> tuple[date, ...]:
+    """Days that one date in digits can mean."""
+    if match.re is _YEAR_FIRST:
+        return _days((match[1], match[2], match[3]))
+    if match.re is _DOTTED:
+        return _days((match[3], match[2], match[1]))
+    first, _, second, year = match.groups()
+    by_order = {"DMY": (year, second, first), "MDY": (year, first, second)}
+    return _days(*([by_order[order]] if order in by_order else by_order.values()))
 
 
 def _days(*parts: tuple[str, str, str]) -> tuple[date, ...]:
@@ -198,7 +205,12 @@ def _with_name(raw: str) -> tuple[date, ...]:
     with required("dateparser", "a date with the name of a month"):
         import dateparser
     found = dateparser.parse(
-        raw, settings={"REQUIRE_PARTS": ["day", "month", "year"], "STRICT_PARSING": True}
+        raw,
+        settings={
+            "REQUIRE_PARTS": ["day", "month", "year"],
+            "STRICT_PARSING": True,
+            "PARSERS": ["custom-formats", "absolute-time"],  # "in 30 days" is no date of a page
+        },
     )
     return (found.date(),) if found else ()
 
@@ -220,7 +232,7 @@ def _formatted(raw: str, node: Node) -> Typed:
 def _date(raw: str, order: str, *, with_time: bool) -> Typed:
     days = date_readings(raw, order)
     if not days:
-        return Typed(raw, "invalid", f"{raw!r} is no date")
+        return Typed(raw, "invalid", f"{raw!r} is no date, or several dates")
     if len(days) > 1:
         both = " or ".join(day.isoformat() for day in days)
         problem = f"{raw!r} can be {both}; x-date-order in the schema decides"

@@ -10,7 +10,7 @@ from finesight.apps.crop import crop
 from finesight.apps.evidence import Found, Score, Status
 from finesight.apps.grounding.detect import Search, things_of
 from finesight.apps.grounding.prompts import DIFFERENCE_CHECK_PROMPT, DIFFERENCE_PROMPT
-from finesight.apps.grounding.records import Sought, corners
+from finesight.apps.grounding.records import NOT_READ, Sought, corners
 from finesight.apps.grounding.tile import merged
 from finesight.apps.grounding.verify import MARGIN, judged
 from finesight.apps.yes_no import ask_yes_no, p_no
@@ -62,7 +62,7 @@ class Pair:
         part = crop(self.pixels, self.whole)
         found, problems = things_of(answer, part, phrase)
         if answer.truncated:
-            problems.append(f"the answer was not read to its end ({answer.finish_reason})")
+            problems.append(f"the answer was {NOT_READ} ({answer.finish_reason})")
         check = DIFFERENCE_CHECK_PROMPT.format(phrase=phrase)
         things = merged(found)
         boxes = [crop(self.pixels, Box(*corners(one)), margin=MARGIN).box for one in things]

@@ -188,9 +188,10 @@ def voc(picture: Located) -> str:
             _child(entry, tag, text)
         _child(entry, "truncated", int(thing.evidence.clipped or thing.is_cut))
         box, place = _box(thing), ElementTree.SubElement(entry, "bndbox")
-        edges = (box.x1 + 1, box.y1 + 1, box.x2, box.y2)
+        left, top = round(box.x1 + 1), round(box.y1 + 1)
+        edges = (left, top, max(round(box.x2), left), max(round(box.y2), top))
         for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True):
-            _child(place, tag, round(edge))
+            _child(place, tag, edge)
         if thing.score.value is not None:
             _child(entry, "score", f"{thing.score.value:.4f}")
     ElementTree.indent(root)
@@ -253,15 +254,16 @@ _FILES: Mapping[Format, Callable[[Sequence[Located]], dict[str, str]]] = {
 
 def stems(pictures: Sequence[Located | Inspected]) -> list[str]:
     """Names of files, one for each picture: that of the picture, with a number if it occurs again."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # the last one of each name: many pictures may have one name
     for picture in pictures:
         page = "" if picture.page is None else f"-page{picture.page + 1}"
-        stem = f"{Path(picture.source).stem or 'picture'}{page}"
-        tried, number = stem, 2
+        tried = stem = f"{Path(picture.source).stem or 'picture'}{page}"
         while tried in found:
-            tried, number = f"{stem}-{number}", number + 1
-        found.append(tried)
-    return found
+            numbers[stem] = numbers.get(stem, 1) + 1
+            tried = f"{stem}-{numbers[stem]}"
+        found[tried] = None
+    return list(found)
 
 
 def _rows(pictures: Sequence[Located]) -> list[tuple[int, Thing]]:

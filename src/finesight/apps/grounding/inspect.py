@@ -32,8 +32,9 @@ from finesight.apps.grounding.prompts import (
     ANSWER_CHECK_PROMPT,
     ATTRIBUTE_CHECK_PROMPT,
 )
-from finesight.apps.grounding.records import Sought, Thing, corners
+from finesight.apps.grounding.records import NOT_READ, Sought, Thing, corners
 from finesight.apps.grounding.verify import check_crops, yes_no_about
+from finesight.apps.numbers import NUMBER, plain, readings
 from finesight.apps.yes_no import p_no
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError
@@ -47,8 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 _READING = Sampling(max_new_tokens=128, logprobs=0)
-_NUMBER = re.compile(r"[-−]?\d+(?:[.,]\d+)?")
-_NOT = re.compile(r"(?:not|no|without)\b", re.IGNORECASE)
+_NOT = re.compile(r"(?:not|no|without)\b")
 
 
 def inspect(
@@ -198,8 +198,9 @@ class _Inspector:
 
     def _outcome(self, thing: Thing, has: bool, check: EachCheck) -> Verdict:
         """Whether one thing is as it should be: by P(yes), and by what the model wrote beside the box."""
-        said = thing.attributes.get("sub_label")
-        disagrees = isinstance(said, str) and (_NOT.match(said) is None) != has
+        said = str(thing.attributes.get("sub_label") or "").casefold()
+        is_denied = _NOT.match(said) and not said.startswith(check.attribute.casefold())
+        disagrees = bool(said) and bool(is_denied) == has
         unread = any("could not be verified" in problem for problem in thing.problems)
         if disagrees or unread or not self._is_sure(thing.score, has):
             return "unsure"
@@ -277,7 +278,7 @@ class _Inspector:
 def _is_open(sought: Sought) -> bool:
     """Whether there may be more than what was found."""
     is_empty = not sought.things and sought.status != "absent"
-    return is_empty or any("not read to their end" in problem for problem in sought.problems)
+    return is_empty or any(NOT_READ in problem for problem in sought.problems)
 
 
 def _found(sought: Sought, things: Sequence[Thing]) -> Found[Any]:
@@ -295,9 +296,14 @@ def _found(sought: Sought, things: Sequence[Thing]) -> Found[Any]:
 
 
 def _number(text: str) -> float | None:
-    """The only number of a text, or the last one after other words."""
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace("−", "-").replace(",", ".")) if found else None
+    """The last number of a text, such as 1234.5 of "1,234.5 psi"; None if it ends a range or has odd separators."""
+    clean = plain(text)
+    found = list(NUMBER.finditer(clean))
+    values = readings(found[-1][0]) if found else ()
+    before = clean[: found[-1].start()].rstrip() if found else ""
+    if not values or re.search(r"\d\s*-$", before):
+        return None
+    return float(-values[0] if re.search(r"(?<!\w)-$", before) else values[0])
 
 
 def _misfit(value: float | str, check: TextCheck | NumberCheck) -> str:

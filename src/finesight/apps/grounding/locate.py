@@ -22,7 +22,7 @@ from finesight.apps.grounding.prompts import (
     bare,
     locate_question,
 )
-from finesight.apps.grounding.records import Located, Sought, Thing
+from finesight.apps.grounding.records import NOT_READ, Located, Sought, Thing
 from finesight.apps.grounding.tile import merged, overlap_of, tiles_of, unknown
 from finesight.apps.grounding.verify import check_crops, choose, is_present
 from finesight.apps.yes_no import p_no
@@ -190,7 +190,7 @@ class _Finder:
         """Whether the phrase was found, and the score of that; what speaks against it is added to the problems."""
         missing = len(looked.skipped)
         if missing:
-            problems.append(f"{missing} of {len(self.tiles)} tiles were not read to their end")
+            problems.append(f"{missing} of {len(self.tiles)} tiles were {NOT_READ}")
         if counts.difference:
             asked, found = sum(counts.asked), sum(counts.found)
             problems.append(

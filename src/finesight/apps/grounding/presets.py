@@ -49,6 +49,9 @@ Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3)]
 class _Check(Settings):
     severity: Severity = Field("medium", description="how grave it is if the check fails")
     zone: str = Field("", description="name of a zone; empty is the whole picture")
+
+
+class _Compared(Settings):
     reference: bool = Field(
         False, description="compare with the reference picture, which is Picture 1"
     )
@@ -62,7 +65,7 @@ class _ThingCheck(_Check):
     )
 
 
-class CountCheck(_ThingCheck):
+class CountCheck(_ThingCheck, _Compared):
     """So many things must be there."""
 
     kind: Literal["count"]
@@ -83,7 +86,7 @@ class EachCheck(_ThingCheck):
     expect: bool = Field(True, description="whether it must have the attribute")
 
 
-class QuestionCheck(_Check):
+class QuestionCheck(_Check, _Compared):
     """A yes/no question."""
 
     kind: Literal["question"]
@@ -161,7 +164,9 @@ class Inspection(Settings):
     @property
     def needs_reference(self) -> bool:
         """Whether a check compares with a reference picture."""
-        return any(check.reference for check in self.checks.values())
+        return any(
+            isinstance(check, _Compared) and check.reference for check in self.checks.values()
+        )
 
 
 def preset_path(name: str) -> Path:

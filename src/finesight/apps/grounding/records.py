@@ -13,7 +13,10 @@ from finesight.errors import LayoutError
 from finesight.geometry import Box, Point, Size
 from finesight.parse.records import JsonValue
 
-__all__ = ["Located", "Sought", "Thing"]
+__all__ = ["NOT_READ", "Located", "Sought", "Thing"]
+
+NOT_READ = "not read to the end"
+"""Words of a problem after which there may be more than what was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

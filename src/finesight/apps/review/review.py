@@ -18,7 +18,7 @@ from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.extract import extract_page, provenance
 from finesight.apps.extract.records import Reading, Tree
 from finesight.apps.extract.schema import Schema
-from finesight.apps.numbers import amounts
+from finesight.apps.numbers import NUMBER, amounts, plain
 from finesight.apps.page_images import PageAndImage
 from finesight.apps.quotes import find_quote, page_lines
 from finesight.apps.review.records import ClauseChange, Review, RuleResult, Verdict
@@ -72,8 +72,9 @@ def review(
     seen: list[int] = []
     problems: list[str] = []
     skipped: list[Skipped] = []
+    media = {name: index for index, name in enumerate(dict.fromkeys(one.source for one in pages))}
     for at, (page, image) in enumerate(images if playbook.rules else ()):
-        answer = extract_page(page, image, schema, responder, options)
+        answer = extract_page(page, image, schema, responder, options, media=media[page.source])
         problems += answer.problems
         for rule in playbook.rules:
             quotes[rule.id] += _quotes(answer.tree, rule.id)
@@ -183,7 +184,7 @@ def _judged(rule: Rule, quote: Reading, value: Reading | None) -> tuple[Verdict,
     if rule.kind == "compare":
         text = text or quote.raw
         for one in rule.expected:
-            if fuzz.partial_ratio(one.casefold(), text.casefold()) >= _EXPECTED:
+            if _has_nearly(text, one) or _has_nearly(quote.raw, one):
                 return "pass", f"The clause {rule.clause!r} {where} has {one!r}.", text
         wanted = " or ".join(repr(one) for one in rule.expected)
         return "fail", f"The clause {rule.clause!r} {where} has {text[:120]!r}, not {wanted}.", text
@@ -195,7 +196,9 @@ def _limited(rule: Rule, text: str, where: str) -> tuple[Verdict, str, str]:
     numbers = amounts(text)
     if len(numbers) != 1:
         return "unclear", f"{text[:120]!r} {where} is not one number.", text
-    number, own, wanted = numbers[0], days_in(text), days_in(limit.unit)
+    clean = plain(text)
+    behind = "".join(clean[match.end() :] for match in NUMBER.finditer(clean))
+    number, own, wanted = numbers[0], days_in(behind) or days_in(text), days_in(limit.unit)
     if own is not None and wanted is not None:
         number = number * own / wanted
     holds = limit.holds(number)
@@ -205,6 +208,12 @@ def _limited(rule: Rule, text: str, where: str) -> tuple[Verdict, str, str]:
         f"{text[:120]!r} {where} {relation} the limit {rule.limit}.",
         text,
     )
+
+
+def _has_nearly(text: str, expected: str) -> bool:
+    """Whether a text has an expected one, which it cannot if it is clearly shorter."""
+    likeness = fuzz.partial_ratio if len(text) >= len(expected) else fuzz.ratio
+    return likeness(expected.casefold(), text.casefold()) >= _EXPECTED
 
 
 def _has(quote: str, value: str) -> bool:

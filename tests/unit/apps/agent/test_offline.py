@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 from finesight.apps.agent.compare import compare, difference
 from finesight.apps.agent.export import export_traces
+from finesight.apps.agent.gate import Gate
+from finesight.apps.agent.job import macro_on
 from finesight.apps.agent.records import AgentOptions, Run, Step, Verified
 from finesight.apps.agent.replay import Recorded, act_of, read_trace
 from finesight.apps.agent.trace import Trace
@@ -22,6 +25,7 @@ from finesight.data.record import Record
 from finesight.errors import AppError, ConfigError, RemoteError
 from finesight.geometry import Box, Point, Size
 from finesight.screen.act import Act
+from finesight.screen.environment import Observation
 from finesight.screen.history import act_in_words, call_in_words
 
 SIZE = Size(1000, 600)  # seen as 1008 x 588
@@ -46,6 +50,21 @@ class Calling:
         text = act if isinstance(act, str) else call_in_words("computer_use", act.arguments(scale))
         step = Step(n=1, at_seconds=0, before="", replies=(text,), shown=(self.shown,))
         return Recorded([step]).respond([asked], None)
+
+
+class Still:
+    """A blank screen on which nothing may be done."""
+
+    tool, facts = "computer_use", {"screen": "fake"}
+
+    def observe(self):
+        return Observation(screenshot=Image.new("RGB", (1000, 600)))
+
+    def elements(self):
+        return []
+
+    def focused(self):
+        return None
 
 
 def recorded(folder, acts, *, verified=True, said="", concluded="", elements=None, **changed):
@@ -267,3 +286,27 @@ def test_a_step_of_the_approver_is_learned_without_the_words_of_the_model(tmp_pa
     answer = record.conversation.messages[-1]
     assert answer.parts == ()
     assert answer.tool_calls[0]["arguments"] == {"action": "wait", "time": 2}
+
+
+def test_a_screen_that_is_missing_is_named(tmp_path, monkeypatch):
+    source = recorded(tmp_path / "t", ACTS, manner="window")
+    _, steps = read_trace(source)
+    copied = []
+    real = shutil.copyfile
+    monkeypatch.setattr(
+        shutil, "copyfile", lambda *pair: copied.append(pair[1].name) or real(*pair)
+    )
+    export_traces([source], tmp_path / "out")
+    assert sorted(copied) == sorted(f"{step.before}.png" for step in steps)  # each once
+    (source / "screens" / f"{steps[0].before}.png").unlink()
+    with pytest.raises(AppError, match=f"{steps[0].before}.png of a trace cannot be copied"):
+        export_traces([source], tmp_path / "out")
+
+
+def test_a_macro_ends_where_a_recorded_screen_is_missing(tmp_path):
+    source = recorded(tmp_path / "t", ACTS)
+    for screen in (source / "screens").iterdir():
+        screen.unlink()
+    run = macro_on(source, Still(), Gate(), folder=tmp_path / "out")
+    assert (run.end, len(run.steps)) == ("differs", 1)
+    assert "its recorded screen cannot be read" in run.problem

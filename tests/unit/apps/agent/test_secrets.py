@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from finesight.apps.agent.gate import Gate, always
+from finesight.apps.agent.gate import Gate, always, never
 from finesight.apps.agent.job import run_on
-from finesight.apps.agent.records import AgentOptions
+from finesight.apps.agent.records import AgentOptions, Expectation
 from finesight.apps.agent.secrets import Secret, Secrets
-from finesight.conversation import TextPart
+from finesight.conversation import MediaRecord, Reply, TextPart, Usage
 from finesight.elements import ScreenElement
-from finesight.errors import ActionRefused, ConfigError
-from finesight.geometry import Box, Size
+from finesight.errors import ActionRefused, ConfigError, ScreenUnavailable
+from finesight.geometry import Box, Resize, Size
+from finesight.screen.environment import Observation
+from finesight.screen.history import call_in_words
 from finesight.screen.web import WebScreen
 from tests.support.agent_players import Planned
 from tests.support.agent_sites import site
@@ -46,14 +48,20 @@ def test_a_value_is_put_in_only_where_it_belongs():
     with pytest.raises(ActionRefused, match="there is no secret 'other'"):
         SECRETS.typed("{{secret:other}}", f"{HERE}/login", field())
     assert SECRETS.typed("{{secret:pin}}", "org.bank/.Main", None) == "49213"
-    with pytest.raises(ActionRefused, match="there is no secret 'pin'"):
-        SECRETS.typed("{{secret:pin}}", "org.chat/.Main", None)
+    app = Secrets([Secret("pin", "49213", "org.bank")])
+    assert app.typed("{{secret:pin}}", "org.bank/.Main", None) == "49213"
+    for secrets, place in ((SECRETS, "org.chat/.Main"), (app, "org.bank.copy/.Main")):
+        with pytest.raises(ActionRefused, match="there is no secret 'pin'"):
+            secrets.typed("{{secret:pin}}", place, None)
 
 
 def test_values_are_hidden_in_every_spelling():
     for spelled in (VALUE, "p%26ss%20w%C3%B6rd-7", "p%26ss+w%C3%B6rd-7", "p&amp;ss wörd-7"):
         assert SECRETS.hidden(f"a {spelled} b") == "a {{secret:shop_password}} b"
     assert VALUE not in repr(Secret("shop_password", VALUE, HERE))
+    both = Secrets([Secret("user", "anna", HERE), Secret("password", "anna2024!", HERE)])
+    assert both.hidden("anna: anna2024!") == "{{secret:user}}: {{secret:password}}"
+    assert Secrets().hidden("text") == "text"
 
 
 def test_private_fields_and_shown_values_are_painted_over():
@@ -69,6 +77,63 @@ def test_private_fields_and_shown_values_are_painted_over():
 def test_a_short_secret_is_refused():
     with pytest.raises(ConfigError, match="fewer than 4"):
         Secret("pin", "12", HERE)
+
+
+class Showing:
+    """A screen that shows a value in the name of its only control and in its address."""
+
+    tool, facts = "computer_use", {"screen": "fake"}
+    control = ScreenElement(
+        "button", f"Copy {VALUE}", Box(10, 10, 90, 30), traits={"target": f"mailto:{VALUE}"}
+    )
+
+    def observe(self):
+        return Observation(screenshot=Image.new("RGB", (100, 60)), place=f"{HERE}/?{VALUE}")
+
+    def act(self, act):
+        raise ScreenUnavailable(f"{VALUE} has closed")
+
+    def elements(self):
+        return [self.control]
+
+    def element_at(self, point):
+        return self.control
+
+    def focused(self):
+        return None
+
+    def close(self):
+        """Nothing to do."""
+
+
+class Clicking:
+    """Clicks once; sees screens as they are."""
+
+    def respond(self, conversations, sampling):
+        text = call_in_words("computer_use", {"action": "left_click", "coordinate": [50, 20]})
+        size = Resize(Size(100, 60), Size(100, 60))
+        seen = MediaRecord(kind="image", source="screen", resize=size, visual_tokens=0)
+        usage = Usage(0, 0, 0)
+        reply = Reply(text=text, token_ids=(), finish_reason="stop", usage=usage, media=(seen,))
+        return [reply] * len(conversations)
+
+
+@pytest.mark.parametrize("approver", [never, always])
+def test_what_a_screen_says_is_stored_without_values(tmp_path, approver):
+    gate = Gate(approver=approver, secrets=Secrets([Secret("shop_password", VALUE, HERE)]))
+    goal = f"Copy {VALUE}."
+    options = AgentOptions(
+        most_steps=1, expectations=(Expectation("url", "never"),), regrounds=False
+    )
+    run = run_on(Showing(), goal, Clicking(), "p", options, gate, folder=tmp_path)
+    assert run.end == ("steps" if approver is never else "screen_gone")
+    if approver is never:
+        assert run.steps[0].element["name"] == "Copy {{secret:shop_password}}"
+        assert "mailto:{{secret:shop_password}}" in run.steps[0].problem
+    written = (path for path in tmp_path.rglob("*") if path.suffix in (".json", ".jsonl", ".html"))
+    stored = [path.read_text(encoding="utf-8") for path in written]
+    assert len(stored) == 4
+    assert not any("wörd-7" in text or "w\\u00f6rd" in text for text in stored)
 
 
 @needs_browser

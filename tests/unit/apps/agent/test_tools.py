@@ -17,8 +17,9 @@ from PIL import Image
 from finesight.apps.agent.gate import Gate, always, never
 from finesight.apps.agent.loop import Agent
 from finesight.apps.agent.records import AgentOptions
-from finesight.apps.agent.tools import LOCATE, ScreenTools, server
+from finesight.apps.agent.tools import ScreenTools, server
 from finesight.apps.agent.trace import Trace
+from finesight.apps.grounding.prompts import LOCATE_ALL_PROMPTS
 from finesight.geometry import Box
 from finesight.screen.web import WebScreen
 from tests.support.app_responders import Oracle
@@ -36,7 +37,7 @@ MORE = Box(20, 20, 140, 50)
 
 
 def known(question):
-    if question.text == LOCATE.format(phrase="the more button"):
+    if question.text == LOCATE_ALL_PROMPTS["box"].format(phrase="the more button"):
         return question.boxes_json([(MORE, "more button")])
     if "Locate" in question.text:
         return "```json\n[]\n```"

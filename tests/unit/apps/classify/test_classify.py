@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from finesight.apps.classify.classify import ClassifyOptions, classify_packet, fitted_threshold
+from finesight.apps.classify.files import read_examples
 from finesight.apps.classify.records import OTHER
 from finesight.apps.document.read import PageImage
 from finesight.conversation import ImagePart, TextPart
@@ -158,3 +159,11 @@ def test_the_question_names_the_kinds_and_what_they_are():
     classify_packet([page_image(1, 1)], Listening({}, {}), OPTIONS)
     (text,) = [part for part in asked[0].messages[0].parts if isinstance(part, TextPart)]
     assert "- invoice: a bill\n- bank statement\n" in text.text
+
+
+@pytest.mark.parametrize("row", ["b.png", "b.png,", ",invoice"])
+def test_a_row_of_examples_without_a_label_is_named(tmp_path, row):
+    path = tmp_path / "examples.csv"
+    path.write_text(f"path,label\na.png,invoice\n{row}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"examples\.csv, row 2: it has no path or no label"):
+        read_examples(path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from finesight.apps.document.count import counted
 from finesight.apps.document.job import Job, read_pages
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
-from finesight.errors import RemoteError
+from finesight.errors import MediaError, RemoteError
 from finesight.geometry import iou
 from tests.support.app_responders import Oracle
 from tests.support.documents import boxes_of, lines_below, oracle_of, write_pdf
@@ -101,6 +102,31 @@ def test_an_answer_without_quotes_says_so(document, addresses):
     assert answer.found.problems == ("no quote of the answer was found on the pages",)
     plain = asked(document, addresses, Oracle(lambda question: "It fell."))
     assert (plain.found.value, plain.found.problems) == ("It fell.", ("the answer has no quote",))
+
+
+def test_an_answer_that_was_cut_off_says_so(document, addresses):
+    quotes = [{"page": 3, "quote": PAGES[2][1]}]
+    for text in ("It fell because", json.dumps({"answer": "it fell", "quotes": quotes})):
+        answer = asked(document, addresses, Cutting(text))
+        assert answer.found.problems[0] == "the answer was cut off (length)"
+
+
+def test_without_a_page_nothing_is_asked(document, addresses):
+    broken = [replace(one, problem=MediaError("it is encrypted")) for one in addresses]
+    answer = asked(document, broken, Oracle(lambda question: "It fell."))
+    assert (answer.found.status, answer.found.value) == ("unread", None)
+    assert answer.found.problems == ("no page could be shown to the model",)
+
+
+class Cutting:
+    """Gives one text, as if there were no room for more."""
+
+    def __init__(self, text):
+        self.inner = Oracle(lambda question: text)
+
+    def respond(self, conversations, sampling):
+        replies = self.inner.respond(conversations, sampling)
+        return [replace(reply, finish_reason="length") for reply in replies]
 
 
 def test_no_answer_is_absent_with_the_pages_that_were_shown(document, addresses):

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from finesight.apps.document import figures as module
 from finesight.apps.document.figures import cut_figures
 from finesight.apps.document.html import document_html
 from finesight.apps.document.markdown import document_markdown
 from finesight.apps.document.pages import find_pages
+from finesight.apps.document.records import ReadBlock
 from finesight.apps.document.stitch import items_of
 from finesight.geometry import Box, Size
 from finesight.parse.document import Block, Run
+from finesight.parse.document_html import read_document
 from tests.support.read_pages import block, book, page
 
 SIZE = Size(200, 300)
@@ -83,6 +86,26 @@ def test_addresses_and_scripts_of_a_model_are_not_written():
         assert "evil" not in text
         assert "alert" not in text
         assert "url(" not in text
+
+
+def test_a_style_sheet_cannot_end_before_its_end():
+    inner = 'p{} </style x><meta http-equiv="refresh" content="0;url=http://evil.example">'
+    read = read_document(f"<html><body><style>{inner}</style><p>Text</p></body></html>")
+    kept = read_document("<html><body><style>p{color:red}</style><p>Text</p></body></html>")
+    assert inner in read.blocks[0].style
+    document = book(page(1, *(ReadBlock(block=each.blocks[0]) for each in (read, kept))))
+    written = document_html(document)
+    assert "evil" not in written
+    assert "<style>p{color:red}</style>" in written
+
+
+def test_a_page_is_drawn_once_for_all_of_its_figures(tmp_path, addresses, monkeypatch):
+    drawn = []
+    real = module.load
+    monkeypatch.setattr(module, "load", lambda *a, **k: drawn.append(a) or real(*a, **k))
+    document = book(page(1, figure(), figure(), size=SIZE))
+    figures, _ = cut(document, addresses, tmp_path)
+    assert (len(figures), len(drawn)) == (2, 1)
 
 
 def test_a_figure_outside_of_its_page_is_reported(tmp_path, addresses):

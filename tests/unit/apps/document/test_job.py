@@ -10,9 +10,9 @@ import pytest
 from finesight import files
 from finesight.apps.document.html import document_html, document_json
 from finesight.apps.document.job import Job, chosen_route, read_pages, route_for
-from finesight.apps.document.pages import find_pages
+from finesight.apps.document.pages import find_pages, load
 from finesight.apps.document.read import ReadOptions
-from finesight.errors import AppError, ConfigError, MediaError
+from finesight.errors import AppError, ConfigError, MediaError, RemoteError
 from tests.support.app_responders import Oracle
 from tests.support.documents import lines_below, oracle_of, write_pdf
 
@@ -79,6 +79,25 @@ def test_a_damaged_page_is_read_again(path, oracle, tmp_path):
     assert document.coverage.is_full
 
 
+def test_pages_about_which_a_server_failed_are_asked_about_again(path, oracle, tmp_path):
+    class Failing:
+        def __init__(self):
+            self.calls = 0
+
+        def respond(self, conversations, sampling):
+            self.calls += 1
+            if self.calls > 2:
+                raise RemoteError("the server is down")
+            return Oracle(oracle).respond(conversations, sampling)
+
+    broken = read_pages(job_of(path, tmp_path / "out"), Failing())
+    assert [page.status for page in broken.pages] == ["read", "read", "text_layer", "text_layer"]
+    again = Counting(oracle)
+    document = read_pages(job_of(path, tmp_path / "out"), again)
+    assert again.calls == 2
+    assert {page.status for page in document.pages} == {"read"}
+
+
 def test_a_folder_keeps_its_settings(path, oracle, tmp_path):
     folder = tmp_path / "out"
     assert chosen_route(folder) is None
@@ -129,6 +148,11 @@ def test_pages_of_several_files_are_numbered_through(path, tmp_path):
     assert [(one.path.name, one.index, one.number) for one in found] == [
         ("book.pdf", 0, 1), ("a.pdf", 0, 2), ("b.pdf", 0, 3),
     ]  # fmt: skip
+    assert [one.source for one in found] == ["book.pdf", "a.pdf", "b.pdf"]
+    same = write_pdf(tmp_path / "a.pdf", [lines_below(["another a"])])
+    found = find_pages([same, picture])
+    assert [one.source for one in found] == [str(same), str(picture / "a.pdf"), "b.pdf"]
+    assert load(found[1]).source == str(picture / "a.pdf")
     with pytest.raises(ConfigError, match="page 9 of 4 does not exist"):
         find_pages([path], "9")
 

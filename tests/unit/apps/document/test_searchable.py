@@ -113,6 +113,8 @@ def test_a_turned_page_is_upright(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, picture, monkeypatch):
     monkeypatch.setitem(sys.modules, "pikepdf", None)
-    with pytest.raises(AppError, match="needs pikepdf") as caught:
+    with pytest.raises(
+        AppError, match="pikepdf is not installed and a searchable PDF needs it"
+    ) as caught:
         written(tmp_path, picture, page(1, size=SIZE))
     assert "finesight[documents]" in caught.value.hint

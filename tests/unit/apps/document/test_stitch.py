@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from finesight.apps.document.html import document_html, document_json
-from finesight.apps.document.markdown import document_markdown
-from finesight.apps.document.records import Document
+from finesight.apps.document.markdown import block_markdown, document_markdown
+from finesight.apps.document.records import Document, ReadBlock
 from finesight.apps.document.stitch import items_of, stitched
+from finesight.parse.document import Block, Cell, Run
 from tests.support.read_pages import block, book, page
 
 FULL = "The harbour was closed by ice in February, and the"
@@ -246,3 +247,25 @@ def test_a_second_stitching_changes_nothing():
     document = book(with_head(1, *left), with_head(2, *right), with_head(3, block(FULL)))
     assert stitched(document) == document
     assert stitched(Document(())) == Document(())
+
+
+@pytest.mark.parametrize(
+    ("one", "written"),
+    [
+        (Block(tag="h2", runs=(Run("1. Scope"),)), "## 1\\. Scope"),
+        (Block(tag="h1", runs=(Run("Annual\nReport"),)), "# Annual Report"),
+        (Block(tag="p", runs=(Run("2) is a number\n- no entry"),)), "2\\) is a number\n\\- no entry"),
+        (Block(tag="pre", runs=(Run("a\n```\nb"),)), "````\na\n```\nb\n````"),
+        (Block(tag="p", runs=(Run("a`b", ("code",)),)), "`` a`b ``"),
+        (
+            Block(tag="table", rows=((Cell(runs=(Run("a|b", ("code",)),)),),)),
+            "| `a\\|b` |\n| --- |",
+        ),
+        (
+            Block(tag="blockquote", children=(Block(tag="p", runs=(Run("a"),)), Block(tag="p", runs=(Run("b"),)))),
+            "> a\n>\n> b",
+        ),
+    ],
+)  # fmt: skip
+def test_markdown_of_a_block(one, written):
+    assert block_markdown(ReadBlock(block=one)) == written

@@ -45,3 +45,10 @@ def test_a_drawn_formula_is_not_missed_but_a_page_called_formula_is():
     whole = block("x", 0, height=1400, **formula)
     text = TextLine("The harbour was closed by ice", Box(100, 300, 800, 330))
     assert [one.quote for one in checked(page(1, whole), [text]).missed] == [text.text]
+
+
+def test_a_line_of_which_a_word_was_read_is_missed():
+    line = TextLine("Invoice 2024-113 of the harbour", Box(100, 100, 500, 130))
+    found = checked(page(1, block("Invoice")), [line])
+    assert [one.quote for one in found.missed] == [line.text]
+    assert line.text in found.text

@@ -87,3 +87,11 @@ def test_rules_of_items_have_the_path_of_their_item():
     found = checks_of(Schema(root), {"rows": [{"a": 1, "b": 1}, {"a": 1, "b": 2}]})
     assert [(one.path, one.outcome) for one in found] == [("rows[0]", "pass"), ("rows[1]", "fail")]
     assert found[1].used == {"rows[1].a": 1, "rows[1].b": 2}
+
+
+def test_rules_of_values_without_a_name_in_the_schema():
+    fields = {"net": {"type": "number"}, "total": {"type": "number"}}
+    one = {"type": "object", "properties": fields, "x-check": "total == net"}
+    schema = Schema({"type": "object", "additionalProperties": one})
+    found = checks_of(schema, {"a": {"net": 1, "total": 2}, "b": {"net": 3, "total": 3}})
+    assert [(each.path, each.outcome) for each in found] == [("a", "fail"), ("b", "pass")]

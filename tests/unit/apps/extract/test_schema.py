@@ -299,6 +299,13 @@ def of(node: dict, **more) -> dict:
         ({"type": "object", "properties": {}}, "names no value"),
         ({"type": "object"}, "names no value"),
         (of({"type": "string", "format": "ibann"}), "format .ibann"),
+        (
+            {
+                "type": "object",
+                "additionalProperties": {"properties": {"net": {}}, "x-check": "nett == 1"},
+            },
+            "names nett",
+        ),
         (of({"type": "string", "format": "IBAN"}), "format .IBAN"),
         (of({"type": "string", "format": "eu"}), "format .eu"),
     ],

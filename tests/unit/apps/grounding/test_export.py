@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -181,6 +182,21 @@ def test_voc_counts_pixels_from_one(pictures, tmp_path):
             )
             found.append((one.findtext("name"), (x1 - 1, y1 - 1, x2, y2)))
         near(found, truth(source))
+
+
+def test_voc_has_no_box_of_less_than_a_pixel(pictures):
+    thing = pictures[0].things[0]
+    thin = replace(thing, evidence=replace(thing.evidence, box=Box(5.6, 5.6, 6.3, 6.3)))
+    one = replace(pictures[0], sought=(replace(pictures[0].sought[0], things=(thin,)),))
+    edges = ElementTree.fromstring(export.voc(one)).find("object/bndbox")
+    assert [int(edge.text) for edge in edges] == [7, 7, 7, 7]
+
+
+def test_many_pictures_may_have_one_name(pictures):
+    named = [replace(pictures[0], source=f"{index}/a.png") for index in range(5000)]
+    taken = replace(pictures[0], source="a-2.png")
+    assert export.stems([*named[:2], taken, named[2]]) == ["a", "a-2", "a-2-2", "a-3"]
+    assert export.stems(named)[-1] == "a-5000"
 
 
 def test_arrays_for_supervision(pictures):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -146,6 +146,64 @@ def test_a_meter_reading_has_its_number_and_unit():
     assert reading.message == "it says 9.75 bar; the most is 6"
 
 
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("1,234.5", 1234.5),
+        ("12,500 psi", 12500.0),
+        ("−4,5", -4.5),
+        ("Gauge 3 shows 4.5", 4.5),
+        ("PT-100", 100.0),
+        ("10-20", None),
+        ("1,2.3,4", None),
+    ],
+)
+def test_a_number_is_read_whole_or_not_at_all(said, value):
+    reading = run("meter", World(facts={METER: said, **SHARP})).findings[0]
+    assert reading.found.value == value
+    assert (reading.found.status == "unread") == (value is None)
+
+
+def inspection_of(folder, check):
+    path = folder / "mine.toml"
+    path.write_text(f'title = "a"\n[checks.one]\n{check}', encoding="utf-8")
+    return read_inspection(path)
+
+
+def test_an_attribute_may_be_a_negation(tmp_path):
+    text = 'kind = "each"\nphrase = "cup"\nattribute = "without a lid"'
+    world = World({"cup": [(box(50), {"without a lid"})]})
+
+    def answer(question):
+        beside = '"label": "cup", "sub_label": "without a lid"'
+        return world(question).replace('"label": "cup"', beside)
+
+    inspection = inspection_of(tmp_path, text)
+    found = inspect(Scoring(answer, 0.95), world.pixels, inspection, search=SMALL).findings[0]
+    assert (found.verdict, found.things[0].attributes["sub_label"]) == ("pass", "without a lid")
+
+
+def test_differences_whose_list_broke_off_do_not_pass(tmp_path):
+    text = 'kind = "count"\nphrase = "defect"\nreference = true\nmost = 3'
+    world = World(new=[box(100)])
+
+    class Cutting(Scoring):
+        def respond(self, conversations, sampling):
+            replies = super().respond(conversations, sampling)
+            return [replace(reply, finish_reason="length") for reply in replies]
+
+    other = np.full((300, 400, 3), 200, np.uint8)
+    for kind, verdict in ((Scoring, "pass"), (Cutting, "unsure")):
+        found = inspect(
+            kind(world, 0.95),
+            world.pixels,
+            inspection_of(tmp_path, text),
+            reference=other,
+            search=SMALL,
+        )
+        assert found.verdict == verdict
+
+
 class Broken:
     def respond(self, conversations, sampling):
         raise RemoteError("the endpoint is gone")
@@ -198,6 +256,10 @@ def test_shipped_files_are_read(preset):
         ('title = "a"\n[checks.x]\nkind = "count"\nphrase = "a"\nzone = "b"', "there are: none"),
         ('title = "a"\n[checks]', "checks"),
         ('title = "a"\nzones.z = [[0, 0], [2, 0], [1, 1]]', "zones.z"),
+        (
+            'title = "a"\n[checks.a]\nkind = "text"\nask = "b"\nreference = true',
+            r"mine\.toml: .*reference",
+        ),
         ("title = ", "is not TOML"),
         (
             'title = "a"\n[checks.a]\nkind = "text"\nask = "b"\npattern = "(("',

@@ -143,6 +143,16 @@ def test_reasons_are_sentences_with_the_value(contract):
             assert "all 3 pages" in one.reason.lower()
 
 
+def test_quotes_are_on_the_file_that_has_them(contract):
+    pages = [replace(page, source=f"{at}.png", index=0) for at, page in enumerate(contract.pages)]
+    images = [(page, image) for page, (_, image) in zip(pages, contract.images(), strict=True)]
+    found = review(pages, images, playbook(), contract.responder(), OPTIONS, total=3)
+    places = [place for one in found.results for place in one.evidence]
+    assert len({place.media for place in places}) > 1
+    for place in places:
+        assert find_quote(place.quote, [pages[place.media]]), place
+
+
 def test_a_quote_that_the_page_does_not_have_is_no_evidence(contract):
     lie = {"quote": "The seller owes nothing to anybody, ever.", "value": ""}
     answer = json.dumps({rule.id: [lie] for rule in playbook().rules})
@@ -160,6 +170,28 @@ def test_a_warning_does_not_break_a_review(contract):
     assert found.holds
     strict = Playbook("one", (rule.model_copy(update={"severity": "error"}),))
     assert not reviewed(contract, nothing, rules=strict).holds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "quote", "value", "verdict"),
+    [
+        ({"limit": "<= 30 days"}, "Pay within ninety (90) days.", "ninety (90) days", "fail"),
+        ({"limit": "<= 30 days"}, "There is a 90-day period.", "90-day period", "fail"),
+        ({"limit": "<= 30 days"}, "Pay by the end of the month, in 20 days.", "", "pass"),
+        ({"expected": ("Northern Ireland",)}, "The law of Ireland applies.", "Ireland", "fail"),
+        ({"expected": ("State of Maine",)}, "The State of Maine decides.", "Maine", "pass"),
+    ],
+)
+def test_the_value_of_a_clause_decides(contract, wanted, quote, value, verdict):
+    page = contract.pages[0]
+    block = replace(page.blocks[0].block, runs=(Run(quote),))
+    own = replace(page, layer=(), blocks=(replace(page.blocks[0], block=block),))
+    kind = "limit" if "limit" in wanted else "compare"
+    rule = Rule(id="one", clause="one", kind=kind, question="?", **wanted)
+    said = Oracle(lambda question: json.dumps({"one": [{"quote": quote, "value": value}]}))
+    images = [(own, contract.images()[0][1])]
+    found = review([own], images, Playbook("p", (rule,)), said, OPTIONS, total=1)
+    assert found.results[0].verdict == verdict, found.results[0].reason
 
 
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
