@@ -14,6 +14,7 @@ from PIL import Image
 
 SHORT = ("--max-new-tokens", "6")
 PAGE = Path(__file__).parents[2] / "examples/media/page.pdf"
+TICKET = PAGE.with_name("ticket.png")
 
 
 @pytest.fixture
@@ -301,4 +302,6 @@ def test_the_model_with_a_pre_trained_decoder_talks_and_reads(finesight):
     assert talk.out == "The capital of France is Paris.\n"
     assert "small was trained for plain English conversations" in talk.err
     page = finesight("ask", "Read all the text in the image.", "--pdf", PAGE, *short)
-    assert "Monday" in page.out
+    assert "Open Monday" in page.out
+    ticket = finesight("ask", "Read all the text in the image.", "--image", TICKET, *short)
+    assert ticket.out == "Museum ticket\n"

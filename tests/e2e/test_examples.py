@@ -60,10 +60,13 @@ def run_demo(out):
 def test_demo_of_the_embedded_model_is_right_about_every_input(tmp_path, capsys):
     assert run_demo(tmp_path) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("The embedded model is a demonstration")
+    assert printed.startswith("The model tiny is a demonstration")
     assert "5 of 5 answers are right" in printed
     assert len(list(tmp_path.glob("[1-5]/*.png"))) == 5
     assert (tmp_path / "report.html").is_file()
+    of_small = printed.split("finesight demo: small")[1]
+    assert "ticket.png" in of_small
+    assert "yes" in of_small
 
 
 def test_demo_of_a_model_that_answers_wrong_fails(tiny_model_folder, tmp_path, monkeypatch, capsys):
