@@ -60,12 +60,10 @@ def measure(data: LoaderConfig, processor: Processor) -> Lengths:
         RecordInvalid: a record cannot be encoded.
     """
     encoder = TrainingEncoder(data, processor)
-    weights = np.array([source.weight for source in data.source])
-    shares = weights / weights.sum()
-    tokens = patches = 0.0
+    means: list[tuple[float, float]] = []
     longest = 0
     sizes = []
-    for source, share in zip(data.source, shares, strict=True):
+    for source in data.source:
         records = ShardSet(source.path, only=source.only)
         sizes.append(len(records))
         spacing = max(1, -(-len(records) // MOST_MEASURED))
@@ -75,10 +73,14 @@ def measure(data: LoaderConfig, processor: Processor) -> Lengths:
         ]
         lengths = [sample.input_ids.numel() for sample in samples]
         counts = [sum(item.patches.shape[0] for item in sample.vision) for sample in samples]
-        tokens += float(share) * sum(lengths) / len(lengths)
-        patches += float(share) * sum(counts) / len(counts)
+        means.append((sum(lengths) / len(lengths), sum(counts) / len(counts)))
         longest = max(longest, *lengths)
-    return Lengths(tokens, patches, longest, sizes[0], float(shares[0]))
+    weights = np.array([source.weight for source in data.source])
+    if data.weigh_by == "tokens":
+        weights = weights / np.array([tokens for tokens, _ in means])
+    shares = weights / weights.sum()
+    tokens, patches = shares @ np.array(means)
+    return Lengths(float(tokens), float(patches), longest, sizes[0], float(shares[0]))
 
 
 def with_steps(recipe: SftRecipe, processor: Processor) -> SftRecipe:

@@ -89,7 +89,9 @@ def _start(recipe: TrainRecipe, functions: RolloutFunctions | None, ranks: Ranks
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
-        _check_unchanged(recipe, "model", "data", "loss", "optim", "dpo", "grpo")
+        _check_unchanged(
+            recipe, "model", "data", "loss", "contrastive", "optim", "held_back", "dpo", "grpo"
+        )
     if ranks.is_first:
         recipe.run.folder.mkdir(parents=True, exist_ok=True)
         with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
@@ -179,8 +181,8 @@ def heads(
     return contrastive, supervision
 
 
-_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
-"""Settings of a run to resume that do not change its packs."""
+_MAY_CHANGE = frozenset({"data.workers", "data.executor", "held_back.patience"})
+"""Settings of a run to resume that change neither its packs nor its losses."""
 
 
 def _check_unchanged(recipe: TrainRecipe, *sections: str) -> None:

@@ -122,6 +122,25 @@ def test_an_epoch_counts_the_first_source_only(shards, tiny_model_folder):
     assert mixed == pytest.approx(2 * alone)
 
 
+def test_an_epoch_of_sources_that_are_weighed_by_tokens(shards, tiny_model_folder, tmp_path):
+    """A source of short records is drawn more often, so its epoch has fewer steps."""
+    image = np.zeros((56, 84, 3), dtype=np.uint8)
+    turns = (("What is it?", "word " * 60),)
+    write_shard(
+        tmp_path / "a.tar",
+        [Record.of_picture(id=f"l-{n}", image=image, turns=turns, meta=META) for n in range(8)],
+    )
+    data = LoaderConfig(source=(SourceConfig(path=shards), SourceConfig(path=tmp_path)))
+    processor = Processor.from_folder(tiny_model_folder)
+    short, long = (
+        measure(data.model_copy(update={"source": (one,)}), processor).tokens for one in data.source
+    )
+    lengths = measure(data.model_copy(update={"weigh_by": "tokens"}), processor)
+    assert lengths.share == pytest.approx(long / (short + long))
+    assert lengths.share > 0.6
+    assert lengths.tokens == pytest.approx(2 * short * long / (short + long))
+
+
 def test_epochs_replace_steps_and_keep_the_shares_of_the_phases(shards, tiny_model_folder):
     made = recipe(shards, tiny_model_folder)
     schedule = {"total_steps": 100, "warmup_steps": 10, "decay_steps": 50}
