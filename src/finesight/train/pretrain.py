@@ -27,7 +27,7 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.base import has_loaded_base, new_model
-from finesight.train.checkpoint import checkpoints
+from finesight.train.checkpoint import BEST_FILE, checkpoints
 from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.epochs import with_steps
@@ -94,6 +94,8 @@ def _start(recipe: TrainRecipe, functions: RolloutFunctions | None, ranks: Ranks
         )
     if ranks.is_first:
         recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        if not is_resumed:  # of a run without a checkpoint, perhaps of another recipe
+            (recipe.run.folder / BEST_FILE).unlink(missing_ok=True)
         with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
             write_recipe(recipe, draft)
     return trainer

@@ -128,6 +128,7 @@ def test_a_run_without_a_checkpoint_ignores_the_best_weights_of_an_earlier_start
     trainer = pretrain.start(made)
     stop = EarlyStop.of(trainer, made)
     assert (stop.best, stop.history) == (None, [])
+    assert not (tmp_path / BEST_FILE).exists()
     loss = trainer.evaluated(stop)[LOSS]
     assert read_best(tmp_path) == (0, loss)
     assert loss > 0.25

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -49,6 +50,17 @@ def test_a_metadata_file_of_the_hub(folder):
 def test_a_broken_table(folder):
     found = folder.read("captions.csv", 'image,caption\nred.png,a,b\nred.png\n"red.png\n')
     assert found.reasons == ["columns", "columns", "unreadable"]
+
+
+def test_a_table_with_long_cells(folder):
+    """A picture as a data address, and a caption, each longer than the default limit of the module csv."""
+    content = base64.b64encode((folder.path / "red.png").read_bytes() + bytes(150_000)).decode()
+    caption = "word " * 30_000
+    found = folder.read(
+        "captions.csv",
+        f'image,caption\n"data:image/png;base64,{content}",{caption}\nred.png,Red.\n',
+    )
+    assert [len(said(record)[1][1]) for record in found.records] == [len(caption), 4]
 
 
 COCO = {
