@@ -372,6 +372,17 @@ def test_a_run_starts_from_exported_parts(parts, folder, shards, base, joint) ->
         pretrain.start(other)
 
 
+def test_adapters_of_a_run_keep_their_scale(folder, shards, base, joint) -> None:
+    """With another alpha, the same matrices would be added with another weight from the first step on."""
+    pretrain.start(_recipe(shards, base, folder / "same_scale", joint))
+    for number, lora in enumerate(({"alpha": 3.0}, {"rslora": True})):
+        other = _recipe(shards, base, folder / f"other_{number}", joint, lora=lora)
+        with pytest.raises(
+            DataError, match=r"the run .*joint has the scale 2, those of the recipe"
+        ):
+            pretrain.start(other)
+
+
 def test_parts_that_do_not_fit_are_refused(parts, gguf_file, tmp_path) -> None:
     decoder = open_decoder(gguf_file)
     config = json.loads((parts / "adapter" / CONFIG).read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def prepare(data: Path, out: Path, config: ImportConfig, *, share: float, seed: 
         seed: of the split.
 
     Raises:
-        DataError: the file has no usable record, or too few of them.
+        DataError: the file has no usable record, or too few of them, or it has changed since an earlier start.
     """
     from finesight.data.held_back import split_by_media
     from finesight.data.shards import ShardSet
@@ -94,7 +95,7 @@ def prepare(data: Path, out: Path, config: ImportConfig, *, share: float, seed: 
 
 def _imported(data: Path, out: Path, config: ImportConfig) -> tuple[Path, dict[str, int]]:
     """The folder of shards, and the rows that were left out by reason."""
-    from finesight.data.importing import IMPORT_FILE, import_file
+    from finesight.data.importing import IMPORT_FILE, import_file, source_digest
 
     if data.is_dir() and any(data.glob("*.tar")):
         return data, {}
@@ -104,6 +105,11 @@ def _imported(data: Path, out: Path, config: ImportConfig) -> tuple[Path, dict[s
         for note in summary.notes:
             sys.stderr.write(f"{note}\n")
     found = json.loads((shards / IMPORT_FILE).read_text(encoding="utf-8"))
+    if data.is_file() and found.get("sha256") not in (None, source_digest(data)):
+        raise DataError(
+            f"{data} has changed since it was imported into {shards}",
+            hint="give another --out to train on what it holds now",
+        )
     return shards, found["dropped"]
 
 
@@ -126,10 +132,22 @@ def held_back_examples(
 
     assert examples.held_back is not None
     records = ShardSet(examples.shards, only=examples.held_back)
-    found = [each for record in records for each in _examples(record, processor)]
+    found = _with_own_ids([each for record in records for each in _examples(record, processor)])
     if limit is None or len(found) <= limit:
         return found
     return [found[place * len(found) // limit] for place in range(limit)]
+
+
+def _with_own_ids(examples: Sequence[Example]) -> list[Example]:
+    """The examples; where records of several imports have one id, a number is added to it."""
+    times: Counter[str] = Counter()
+    found = []
+    for each in examples:
+        times[each.item.id] += 1
+        if (number := times[each.item.id]) > 1:
+            each = replace(each, item=replace(each.item, id=f"{each.item.id}-again-{number}"))
+        found.append(each)
+    return found
 
 
 def _examples(record: Record, processor: Processor) -> Iterator[Example]:
@@ -172,6 +190,7 @@ def _example(
     resizes: Sequence[Resize],
     processor: Processor,
 ) -> Example:
+    from finesight.data.held_back import media_digests
     from finesight.evals.core.task import Item
     from finesight.evals.suites.held_back import Example
 
@@ -180,7 +199,7 @@ def _example(
         id=name,
         conversation=replace(record.conversation, messages=tuple(before)),
         truth={},
-        cluster=record.id,
+        cluster=media_digests(record)[0],  # answers about one picture are correlated
     )
     boxes = _boxes(text, resizes[0]) if len(resizes) == 1 else []
     num_tokens = len(processor.tokenizer.encode(text)) + 1

@@ -16,6 +16,7 @@ from finesight.errors import FinesightError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from finesight.train.early_stop import EarlyStop
     from finesight.train.loop import Evaluate, Trainer
     from finesight.train.recipe import TrainRecipe
 
@@ -45,6 +46,7 @@ def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> bool:
     _describe(trainer, console)
     stop_early = EarlyStop.of(trainer, recipe)
     if stop_early is not None and stop_early.is_over:
+        console.print(f"this run is over: {_lowest(stop_early)}")
         return trainer.ranks.is_first
     if recipe.run.export_saves:
         trainer.writer.saved = export.exporter(recipe.run, recipe.model.folder)
@@ -58,16 +60,19 @@ def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> bool:
     parallel.leave()
     if not trainer.ranks.is_first:
         return False
-    if stop_early is not None and stop_early.is_over and stop_early.best is not None:
-        console.print(
-            f"stopped early: the held-back loss was lowest at step {stop_early.best.step}"
-        )
+    if stop_early is not None and stop_early.is_over:
+        console.print(f"stopped early: {_lowest(stop_early)}")
     elif trainer.was_stopped:
         console.print(
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
         )
         raise typer.Exit(INTERRUPTED)
     return True
+
+
+def _lowest(stop_early: EarlyStop) -> str:
+    assert stop_early.best is not None
+    return f"the held-back loss was lowest at step {stop_early.best.step}"
 
 
 def _describe(trainer: Trainer, console: Console) -> None:

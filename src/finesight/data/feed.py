@@ -181,27 +181,29 @@ class Feed:
         """The state of a lane for the other ranks, and the error with which this rank stops."""
         window: list[Load] = []
         dropped: list[int] = []
+        filled = 0.0  # size of the window in packs
         held = self._position.held[lane]
         for number in held:
-            if self._is_enough(window):
+            if self._is_enough(window, filled):
                 break
             found = self._encode(number)
             if isinstance(found, Load):
                 window.append(found)
+                filled += self._limits.share(found)
             elif not self._packing.skip_share:
                 return _Message([], False, 0, [], found.message), found
             else:
                 dropped.append(number)
                 self._skipped.append(found.message)
-        is_ready = self._is_enough(window) or self._position.is_over
+        is_ready = self._is_enough(window, filled) or self._position.is_over
         is_ready &= not dropped  # the position changes first
         wants = max(0, len(window) + _HELD_AHEAD - len(held))
         return _Message(window, is_ready, wants, dropped), None
 
-    def _is_enough(self, window: list[Load]) -> bool:
+    def _is_enough(self, window: list[Load], filled: float) -> bool:
         if not self._packing.window:
             return not self._limits.fits(window)
-        return sum(map(self._limits.share, window)) >= self._packing.window
+        return filled >= self._packing.window
 
     def _encode(self, number: int) -> Load | FinesightError:
         """Wait until a draw of this rank is encoded; returns its size, or why it cannot be encoded."""

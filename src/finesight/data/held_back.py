@@ -18,7 +18,7 @@ from finesight.conversation import ImagePart, VideoPart
 from finesight.data.record import Record, text_of
 from finesight.errors import DataError
 
-__all__ = ["MIN_HELD_BACK", "Split", "split_by_media"]
+__all__ = ["MIN_HELD_BACK", "Split", "media_digests", "split_by_media"]
 
 MIN_HELD_BACK = 4
 """Smallest number of records that are held back: with fewer, one answer decides the score."""
@@ -44,7 +44,8 @@ def split_by_media(records: Iterable[Record], share: float, seed: int) -> Split:
 
     Args:
         records: of a data set, in the order of their numbers.
-        share: of the records to hold back, below 1; 0 holds back none. Whole groups are held back until it is reached.
+        share: of the records to hold back, below 1; 0 holds back none. Whole groups are held back until it is reached;
+            those with more records than that come last.
         seed: of the choice.
 
     Raises:
@@ -57,7 +58,12 @@ def split_by_media(records: Iterable[Record], share: float, seed: int) -> Split:
     wanted = max(round(share * total), MIN_HELD_BACK)
     held_back: list[int] = []
     num_groups = 0
-    for name in sorted(groups, key=lambda name: _digest(f"{seed}/{name}".encode())):
+
+    def place(name: str) -> tuple[int, str]:
+        """A place by chance, but a group of half of the records is not held back for a tenth of them."""
+        return max(len(groups[name]), wanted), _digest(f"{seed}/{name}".encode())
+
+    for name in sorted(groups, key=place):
         if len(held_back) >= wanted:
             break
         held_back += groups[name]
@@ -84,7 +90,7 @@ def _groups(records: Iterable[Record]) -> dict[str, list[int]]:
 
     first: list[str] = []
     for record in records:
-        digests = _digests(record)
+        digests = media_digests(record)
         first.append(digests[0])
         roots = sorted({root(each) for each in digests})
         for each in roots[1:]:
@@ -95,8 +101,8 @@ def _groups(records: Iterable[Record]) -> dict[str, list[int]]:
     return groups
 
 
-def _digests(record: Record) -> list[str]:
-    """Digest of each picture and video; without media, that of the text."""
+def media_digests(record: Record) -> list[str]:
+    """Digest of the content of each picture and video; without media, that of the text."""
     found = [_media_digest(part) for part in record.conversation.media()]
     texts = "\n".join(text_of(message) for message in record.conversation.messages)
     return found or [_digest(texts.encode("utf-8", errors="surrogatepass"))]

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports a file of training data as shards, with the bytes of its media unchanged.
 
-The folder appears when everything is written. Beside the shards it has `import.json`: source, settings, and how many
-rows were left out, by reason.
+The folder appears when everything is written. Beside the shards it has `import.json`: source and its digest, settings,
+and how many rows were left out, by reason.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.errors import DataError
 
-__all__ = ["IMPORT_FILE", "ImportSummary", "import_file", "notes_of"]
+__all__ = ["IMPORT_FILE", "ImportSummary", "import_file", "notes_of", "source_digest"]
 
 IMPORT_FILE = "import.json"
 _SHARD_RECORDS = 1000
@@ -95,9 +96,21 @@ def import_file(
             problems=tuple(kept.problems[:_LISTED_WHEN_SKIPPED]),
             notes=notes_of(reading),
         )
-        body = {"source": str(path.absolute()), "config": config.model_dump(mode="json")}
+        body = {
+            "source": str(path.absolute()),
+            "sha256": source_digest(path),
+            "config": config.model_dump(mode="json"),
+        }
         files.write_json(draft / IMPORT_FILE, body | summary.as_json(), error=DataError)
     return summary
+
+
+def source_digest(path: Path) -> str | None:
+    """SHA-256 of a file of rows; None for a folder."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Kept:

@@ -95,7 +95,7 @@ class Mixture:
         mean_tokens: tokens of a mean record of each source, if the weights are shares of the tokens.
 
     Raises:
-        ConfigError: there is no source, or an epoch has no record.
+        ConfigError: there is no source, or an epoch has no record of one.
         DataError: a folder holds no shard.
     """
 
@@ -122,9 +122,14 @@ class Mixture:
             for source, each in zip(sources, self._sets, strict=True)
         ]
         self.end = None if epochs is None else epochs * sum(self._per_epoch)
-        if self.end == 0:
+        none = [
+            str(source.path)
+            for source, number in zip(sources, self._per_epoch, strict=True)
+            if not number
+        ]
+        if epochs is not None and none:
             raise ConfigError(
-                "an epoch of this mixture has no record",
+                f"an epoch of this mixture has no record of {', '.join(none)}",
                 hint="with data.epochs, a weight is the number of passes over a source: set it higher",
             )
 

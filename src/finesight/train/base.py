@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from finesight.checkpoints.export.plain import plain_model
 from finesight.checkpoints.packed import load_packed
+from finesight.config.load import read_toml, validate
 from finesight.config.model import ModelConfig
 from finesight.errors import ConfigError, DataError
 from finesight.kernels.formats import unpacked_rows
@@ -31,7 +32,7 @@ from finesight.train.checkpoint import checkpoints
 from finesight.train.optim import OptimConfig, rule_of
 from finesight.train.recipe import LoraSection, TrainRecipe
 
-__all__ = ["adapt", "base_folder", "has_loaded_base", "new_model", "with_trained"]
+__all__ = ["adapt", "base_folder", "has_loaded_base", "lora_of", "new_model", "with_trained"]
 
 
 def new_model(recipe: TrainRecipe, config: ModelConfig) -> VisionLanguageModel:
@@ -75,6 +76,23 @@ def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> No
             dora=lora.dora,
             rslora=lora.rslora,
         )
+
+
+def lora_of(run_folder: Path) -> LoraSection:
+    """The section [lora] of the recipe that a run has stored.
+
+    Raises:
+        ConfigError: it cannot be read, or there is none.
+    """
+    path = run_folder / "config.toml"
+    hint = "the recipe of the run has rank, alpha and targets of its adapters: copy it to this file"
+    try:
+        values = read_toml(path).get("lora")
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=hint) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no [lora], but the run has adapters", hint=hint)
+    return validate(values, LoraSection, where=f"{path}: [lora]")
 
 
 def base_folder(recipe: TrainRecipe) -> Path:

@@ -4,7 +4,8 @@
 The loss is that of next-token prediction, a mean over all target tokens of the held-back records, by the averaged
 weights. It is computed before the first step, every `run.evaluate_every` steps and at the end. `best.safetensors` in
 the run's folder holds the trained weights of the lowest loss, with step and loss in its header; `held_back.json` holds
-all losses. A resumed run drops the losses of steps that it will repeat.
+all losses. A resumed run drops the losses of steps that it will repeat. A run without a checkpoint ignores both files,
+which may be of another recipe.
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ class EarlyStop:
         self._patience = section.patience
         self._folder = trainer.settings.folder
         self._batches = list(_batches(section, data, processor))
-        self._best = read_best(self._folder)
-        self.history = [
-            each for each in read_history(self._folder) if each.step <= trainer.state.step
-        ]
+        self._best: Evaluated | None = None
+        self.history: list[Evaluated] = []
+        if step := trainer.state.step:
+            self._best = read_best(self._folder)
+            self.history = [each for each in read_history(self._folder) if each.step <= step]
 
     @classmethod
     def of(cls, trainer: Trainer, recipe: TrainRecipe) -> EarlyStop | None:

@@ -8,11 +8,12 @@ from math import ceil
 
 import numpy as np
 
+from finesight.batch import EncodedSample
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import LoaderConfig
 from finesight.data.mixture import as_drawn
 from finesight.data.shards import ShardSet
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.train.recipe import SftRecipe
 from finesight.train.schedule import ScheduleConfig
@@ -53,32 +54,38 @@ class Lengths:
 
 
 def measure(data: LoaderConfig, processor: Processor) -> Lengths:
-    """Encode some records of each source.
+    """Encode some records of each source; the loader counts and reports those that cannot be encoded.
 
     Raises:
         DataError: a source has no data, or it is corrupt.
-        RecordInvalid: a record cannot be encoded.
+        RecordInvalid: none of the records of a source can be encoded.
     """
     encoder = TrainingEncoder(data, processor)
-    weights = np.array([source.weight for source in data.source])
-    shares = weights / weights.sum()
-    tokens = patches = 0.0
+    means: list[tuple[float, float]] = []
     longest = 0
     sizes = []
-    for source, share in zip(data.source, shares, strict=True):
+    for source in data.source:
         records = ShardSet(source.path, only=source.only)
         sizes.append(len(records))
         spacing = max(1, -(-len(records) // MOST_MEASURED))
-        samples = [
-            encoder.encode(as_drawn(records[number], source), np.random.default_rng(number)).sample
-            for number in range(0, len(records), spacing)
-        ]
+        samples: list[EncodedSample] = []
+        for number in range(0, len(records), spacing):
+            record = as_drawn(records[number], source)
+            try:
+                samples.append(encoder.encode(record, np.random.default_rng(number)).sample)
+            except RecordInvalid:
+                if not samples and number + spacing >= len(records):
+                    raise
         lengths = [sample.input_ids.numel() for sample in samples]
         counts = [sum(item.patches.shape[0] for item in sample.vision) for sample in samples]
-        tokens += float(share) * sum(lengths) / len(lengths)
-        patches += float(share) * sum(counts) / len(counts)
+        means.append((sum(lengths) / len(lengths), sum(counts) / len(counts)))
         longest = max(longest, *lengths)
-    return Lengths(tokens, patches, longest, sizes[0], float(shares[0]))
+    weights = np.array([source.weight for source in data.source])
+    if data.weigh_by == "tokens":
+        weights = weights / np.array([tokens for tokens, _ in means])
+    shares = weights / weights.sum()
+    tokens, patches = shares @ np.array(means)
+    return Lengths(float(tokens), float(patches), longest, sizes[0], float(shares[0]))
 
 
 def with_steps(recipe: SftRecipe, processor: Processor) -> SftRecipe:

@@ -14,7 +14,7 @@ from finesight import files
 from finesight.checkpoints.adapters import save_adapter
 from finesight.checkpoints.pixels import mark_budget
 from finesight.checkpoints.small import ADAPTER, VISUAL
-from finesight.config.load import read_toml, validate
+from finesight.config.load import read_toml
 from finesight.config.model import ModelConfig
 from finesight.errors import ConfigError, DataError
 from finesight.model.lora import lora_layers, merge_lora
@@ -22,10 +22,17 @@ from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import read_json
-from finesight.train.base import adapt, has_loaded_base, with_trained
-from finesight.train.checkpoint import checkpoints, final_weights, load_fitting, newest
+from finesight.train.base import adapt, has_loaded_base, lora_of, with_trained
+from finesight.train.checkpoint import (
+    averaged_weights,
+    checkpoints,
+    final_weights,
+    load_checkpoint,
+    load_fitting,
+    newest,
+)
 from finesight.train.loop import of_model
-from finesight.train.recipe import LoraSection, RunSection
+from finesight.train.recipe import RunSection
 
 COMPANION_FILES = (
     "tokenizer.json",
@@ -37,19 +44,25 @@ COMPANION_FILES = (
 """Files of a model folder besides config.json and weights; every export copies them."""
 
 
-def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
-    """The model of a run with its final weights in float32, with its adapters if it has some.
+def averaged_model(
+    run_folder: Path, model_folder: Path, checkpoint: Path | None = None
+) -> VisionLanguageModel:
+    """The model of a run with its averaged weights in float32, with its adapters if it has some.
 
     Args:
         run_folder: folder of the run.
         model_folder: folder with the configuration of the model.
+        checkpoint: of the run; None takes its final weights.
 
     Raises:
         DataError: the run has no checkpoint, or its weights do not fit the configuration.
         ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
-    weights = of_model(final_weights(run_folder))
-    lora = _lora_of(run_folder) if any(".lora_" in name for name in weights) else None
+    if checkpoint is None:
+        weights = of_model(final_weights(run_folder))
+    else:
+        weights = of_model(averaged_weights(load_checkpoint(checkpoint)[1]))
+    lora = lora_of(run_folder) if any(".lora_" in name for name in weights) else None
     if lora is not None and has_loaded_base(lora):
         return with_trained(_base_of(run_folder), lora, weights, run_folder)
     model = VisionLanguageModel(ModelConfig.from_hf(read_json(model_folder / "config.json")))
@@ -81,31 +94,21 @@ def _base_of(run_folder: Path) -> Path:
     return Path(folder)
 
 
-def _lora_of(run_folder: Path) -> LoraSection:
-    """The section [lora] of the recipe that a run has stored."""
-    path = run_folder / "config.toml"
-    hint = "the recipe of the run has rank, alpha and targets of its adapters: copy it to this file"
-    try:
-        values = read_toml(path).get("lora")
-    except ConfigError as error:
-        raise ConfigError(error.message, hint=hint) from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} has no [lora], but the run has adapters", hint=hint)
-    return validate(values, LoraSection, where=f"{path}: [lora]")
-
-
-def export(run_folder: Path, model_folder: Path, target: Path) -> None:
-    """Write the final weights of a run as a model folder in bfloat16, adapters merged.
+def export(
+    run_folder: Path, model_folder: Path, target: Path, checkpoint: Path | None = None
+) -> None:
+    """Write the averaged weights of a run as a model folder in bfloat16, adapters merged.
 
     Args:
         run_folder: folder of the run.
         model_folder: folder with the configuration and tokenizer files of the model.
         target: folder to write; a new one is made only when complete.
+        checkpoint: of the run; None takes its final weights.
 
     Raises:
         DataError: the run has no checkpoint, or the folder cannot be written.
     """
-    model = averaged_model(run_folder, model_folder)
+    model = averaged_model(run_folder, model_folder, checkpoint)
     merge_lora(model)
     model.to(torch.bfloat16)
     whole = target.absolute()
@@ -131,7 +134,7 @@ def exporter(run: RunSection, model_folder: Path) -> Callable[[Path], None]:
     exports = run.folder / "exports"
 
     def saved(checkpoint: Path) -> None:
-        export(run.folder, model_folder, exports / checkpoint.name)
+        export(run.folder, model_folder, exports / checkpoint.name, checkpoint)
         for old in checkpoints(exports)[: -run.keep_checkpoints]:
             shutil.rmtree(old)
 

@@ -16,6 +16,7 @@ from finesight.model.lora import lora_layers
 from finesight.model.shards import list_tensors, read_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
+from finesight.train.base import adapt, lora_of
 from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
 from finesight.train.loop import of_model
 
@@ -52,12 +53,19 @@ def load_weights(
         All averaged weights of the run, if the source is one.
 
     Raises:
-        DataError: the weights do not fit the model.
+        ConfigError: the adapters of a run are not described in its folder.
+        DataError: the weights do not fit the model, or its adapters have another scale.
         WeightsError: they cannot be read.
     """
     if checkpoints(source / "checkpoints"):
         saved = final_weights(source, division)
-        load_fitting(model, _with_adapters(model, of_model(saved), source, notes), source)
+        weights = of_model(saved)
+        if any(".lora_" in name for name in weights):
+            trained = VisionLanguageModel.without_memory(model.config)
+            adapt(trained, lora_of(source))
+            scales = {name: one.scale for name, one in lora_layers(trained).items()}
+            _check_scales(model, scales, f"the run {source}", "its config.toml")
+        load_fitting(model, _with_adapters(model, weights, source, notes), source)
         return saved
     if (source / ADAPTER).is_dir():
         load_fitting(model, _of_parts(model, source, model_folder), source)
@@ -78,15 +86,8 @@ def _dtype_to_load(source: Path, *, is_divided: bool) -> torch.dtype:
 def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> dict[str, Tensor]:
     """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
     adapter = read_adapter(parts / ADAPTER)
-    layers = lora_layers(model)
-    known = [name for name in adapter.layers if name in layers]
-    theirs = ", ".join(sorted({f"{adapter.layers[name].scale:g}" for name in known}))
-    ours = sorted({layers[name].scale for name in known})
-    if any(adapter.layers[name].scale != layers[name].scale for name in known):
-        raise DataError(
-            f"the adapter in {parts} has the scale {theirs}, those of the recipe {ours}",
-            hint="set lora.rank and lora.alpha to those in its adapter_config.json",
-        )
+    scales = {name: one.scale for name, one in adapter.layers.items()}
+    _check_scales(model, scales, f"the adapter in {parts}", "its adapter_config.json")
     stored = list_tensors(parts)
     tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
     return {
@@ -94,6 +95,20 @@ def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> di
         **tower,
         **adapter.parameters(),
     }
+
+
+def _check_scales(
+    model: VisionLanguageModel, theirs: Mapping[str, float], source: str, where: str
+) -> None:
+    """Adapters that are multiplied by another number than in their training compute something else."""
+    layers = lora_layers(model)
+    known = [name for name in theirs if name in layers]
+    if any(theirs[name] != layers[name].scale for name in known):
+        found = ", ".join(sorted({f"{theirs[name]:g}" for name in known}))
+        raise DataError(
+            f"{source} has the scale {found}, those of the recipe {sorted({layers[name].scale for name in known})}",
+            hint=f"set lora.rank, alpha and rslora to those in {where}",
+        )
 
 
 def _with_adapters(

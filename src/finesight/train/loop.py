@@ -326,8 +326,8 @@ class Trainer:
             self._report(report, self.evaluated(evaluate))
 
     def _note(self, group: list[TrainBatch]) -> None:
-        """Write what the guard found and which records were skipped to the log."""
-        notes = self.guard.notes if self.ranks.is_first else []
+        """Write what the guard found and which records were skipped to the log; each rank names its own records."""
+        notes = self.guard.notes if self.ranks.counts else []
         for note in (*notes, *(message for pack in group for message in pack.skipped)):
             with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"step": self.state.step, "note": note}) + "\n")

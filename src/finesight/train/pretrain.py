@@ -27,7 +27,7 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.base import has_loaded_base, new_model
-from finesight.train.checkpoint import checkpoints
+from finesight.train.checkpoint import BEST_FILE, checkpoints
 from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.epochs import with_steps
@@ -89,9 +89,13 @@ def _start(recipe: TrainRecipe, functions: RolloutFunctions | None, ranks: Ranks
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
-        _check_unchanged(recipe, "model", "data", "loss", "optim", "dpo", "grpo")
+        _check_unchanged(
+            recipe, "model", "data", "loss", "contrastive", "optim", "held_back", "dpo", "grpo"
+        )
     if ranks.is_first:
         recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        if not is_resumed:  # of a run without a checkpoint, perhaps of another recipe
+            (recipe.run.folder / BEST_FILE).unlink(missing_ok=True)
         with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
             write_recipe(recipe, draft)
     return trainer
@@ -179,8 +183,8 @@ def heads(
     return contrastive, supervision
 
 
-_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
-"""Settings of a run to resume that do not change its packs."""
+_MAY_CHANGE = frozenset({"data.workers", "data.executor", "held_back.patience"})
+"""Settings of a run to resume that change neither its packs nor its losses."""
 
 
 def _check_unchanged(recipe: TrainRecipe, *sections: str) -> None:

@@ -30,7 +30,7 @@ from finesight.config.load import read_toml, write_recipe
 from finesight.config.settings import Settings
 from finesight.conversation import Conversation, Reply
 from finesight.data.record import Record, text_of
-from finesight.data.shards import ShardSet, write_shard
+from finesight.data.shards import ShardSet, index_path, write_shard
 from finesight.errors import ConfigError, DataError, FinesightError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.responder import Responder
@@ -196,8 +196,12 @@ class Sampler:
                 pairs.append(pair_record(prompt, right[0], worse))
         counts.update({"kept": len(kept), "pairs": len(pairs)})
         for name, records in (("sft", kept), ("dpo", pairs)):
+            shard = out / name / f"{number:0{_DIGITS}d}.tar"
             if records:
-                write_shard(out / name / f"{number:0{_DIGITS}d}.tar", records)
+                write_shard(shard, records)
+            else:  # an earlier start, killed in this block, may have kept some
+                shard.unlink(missing_ok=True)
+                index_path(shard).unlink(missing_ok=True)
         return counts
 
     def _judged(

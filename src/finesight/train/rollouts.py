@@ -185,7 +185,7 @@ class Rollouts:
             return None
         hint = "delete it; the answers of this round are then sampled again"
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_bytes().splitlines()  # those of a text also end at U+2028
             answers = [Sampled(**json.loads(line)) for line in lines]
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read: {error}", hint=hint) from error

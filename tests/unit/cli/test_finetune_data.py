@@ -2,6 +2,7 @@
 """Records become held-back questions, and answers of a model become records to replay."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from finesight.data.formats.config import ImportConfig
 from finesight.data.places import Place, mark
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet, write_shard
+from finesight.errors import DataError
 from finesight.evals.core.run import RunResult
 from finesight.evals.responders.model import FromModel
 from finesight.processor.processor import Processor
@@ -103,6 +105,27 @@ def test_boxes_are_in_original_pixels_and_answers_in_resized_ones(examples_of):
     assert "place" not in found.answer
 
 
+def test_answers_about_one_picture_are_one_cluster(examples_of):
+    """Rows of a file often have one question each, and several rows a picture: their scores are correlated."""
+
+    def asked(name, *media):
+        said = (message("user", "What?", *media), message("assistant", name))
+        return replace(record(*said), id=name)
+
+    same, other = (ImagePart(source=np.full((28, 28, 3), value, np.uint8)) for value in (0, 9))
+    found = examples_of(asked("a", same), asked("b", same), asked("c", other), asked("d"))
+    clusters = [one.item.cluster for one in found]
+    assert clusters[0] == clusters[1]
+    assert len(set(clusters)) == 3
+
+
+def test_records_of_two_imports_with_one_id_are_both_asked(examples_of):
+    """Otherwise the second counts as a repeated question and has no score."""
+    turns = (message("user", "What?"), message("assistant", "A."))
+    found = examples_of(record(*turns), record(*turns), record(*turns))
+    assert [one.item.id for one in found] == ["r-1", "r-1-again-2", "r-1-again-3"]
+
+
 def test_tool_calls_are_part_of_the_answer(examples_of):
     call = {"name": "click", "arguments": {"x": 3}}
     (found,) = examples_of(
@@ -172,3 +195,22 @@ def test_a_file_is_imported_and_split_once(tmp_path):
     made = first.train.stat().st_mtime_ns
     assert prepare(folder, tmp_path / "run", config, share=0.25, seed=1) == first
     assert first.train.stat().st_mtime_ns == made
+
+
+def test_a_file_that_has_changed_since_its_import_is_refused(tmp_path):
+    rows = [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "A."}]}
+        for n in range(20)
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    prepared = [
+        prepare(data, tmp_path / "run", ImportConfig(), share=0.2, seed=1) for _ in range(2)
+    ]
+    assert prepared[0] == prepared[1]
+    data.write_text(data.read_text().replace("A.", "B."))
+    with pytest.raises(DataError, match="has changed since it was imported") as refused:
+        prepare(data, tmp_path / "run", ImportConfig(), share=0.2, seed=1)
+    assert "another --out" in refused.value.hint
+    data.unlink()  # the records of the run are there
+    assert prepare(data, tmp_path / "run", ImportConfig(), share=0.2, seed=1) == prepared[0]

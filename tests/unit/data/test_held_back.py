@@ -60,6 +60,16 @@ def test_the_split_depends_on_pictures_and_seed_not_on_the_order():
     assert first == second != other
 
 
+def test_a_picture_of_most_records_is_not_held_back_for_a_tenth_of_them():
+    rows = [record(f"r-{number}", picture(max(0, number - 79))) for number in range(100)]
+    for seed in range(20):
+        held_back = split_by_media(rows, 0.1, seed=seed).held_back
+        assert len(held_back) == 10
+        assert min(held_back) >= 80
+    rows = [record(f"r-{number}", picture(number // 30)) for number in range(90)]
+    assert len(split_by_media(rows, 0.1, seed=0).held_back) == 30  # there is no smaller group
+
+
 def test_equal_texts_without_pictures_and_equal_videos_stay_together():
     said = [
         Record(

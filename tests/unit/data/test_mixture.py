@@ -108,6 +108,10 @@ def test_a_weight_is_the_number_of_passes_in_an_epoch(folders) -> None:
     assert {counts[f"b{index}"] for index in range(5)} == {2}
     with pytest.raises(ConfigError, match="an epoch of this mixture has no record"):
         Mixture([SourceConfig(path=folders / "b", weight=0.01)], seed=0, epochs=1)
+    rare = [SourceConfig(path=folders / "a"), SourceConfig(path=folders / "b", weight=0.05)]
+    with pytest.raises(ConfigError, match=r"has no record of .*/b\n"):
+        Mixture(rare, seed=0, epochs=20)
+    assert Mixture(rare, seed=0).end is None
 
 
 def test_an_epoch_resumes_from_any_cursor(folders) -> None:

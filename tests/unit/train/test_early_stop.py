@@ -4,13 +4,15 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from finesight.config.load import validate
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
-from finesight.errors import DataError
-from finesight.train import pretrain
-from finesight.train.checkpoint import BEST_FILE, final_weights
+from finesight.errors import ConfigError, DataError
+from finesight.model.weights import load_model
+from finesight.train import export, pretrain
+from finesight.train.checkpoint import BEST_FILE, checkpoints, final_weights
 from finesight.train.early_stop import LOSS, EarlyStop, read_best, read_history
 from finesight.train.recipe import SftRecipe
 
@@ -102,16 +104,63 @@ def test_a_finished_run_is_over_when_it_is_started_again(shards, tiny_model_fold
 def test_losses_of_steps_that_are_repeated_are_dropped(shards, tiny_model_folder, tmp_path):
     made = recipe(shards, tiny_model_folder, tmp_path)
     _, whole = trained(made)
-    (tmp_path / "again").mkdir()
     other = recipe(shards, tiny_model_folder, tmp_path / "again")
+    first = pretrain.start(other)
+    first.run(report=lambda step, values: first.stop() if step == 3 else None)
     for name in ("held_back.json", BEST_FILE):
         (tmp_path / "again" / name).write_bytes((tmp_path / name).read_bytes())
-    trainer = pretrain.start(other)  # killed before its first checkpoint
+    trainer = pretrain.start(other)  # killed after step 8, with a checkpoint of step 3
     stop = EarlyStop.of(trainer, other)
-    assert [each.step for each in stop.history] == [0]
+    assert [each.step for each in stop.history] == [0, 2]
     assert not stop.is_over
     trainer.run(report=lambda *_: None, evaluate=stop)
     assert stop.history == whole.history
+
+
+def test_a_run_without_a_checkpoint_ignores_the_best_weights_of_an_earlier_start(
+    shards, tiny_model_folder, tmp_path
+):
+    """They may be of another recipe, and would be exported instead of those of this run."""
+    (tmp_path / "held_back.json").write_text("[[0, 0.25], [2, 0.01]]")
+    header = {"step": "2", "loss": "0.01"}
+    save_file({"model.of_another_recipe": torch.zeros(2)}, tmp_path / BEST_FILE, metadata=header)
+    made = recipe(shards, tiny_model_folder, tmp_path)
+    trainer = pretrain.start(made)
+    stop = EarlyStop.of(trainer, made)
+    assert (stop.best, stop.history) == (None, [])
+    assert not (tmp_path / BEST_FILE).exists()
+    loss = trainer.evaluated(stop)[LOSS]
+    assert read_best(tmp_path) == (0, loss)
+    assert loss > 0.25
+
+
+def test_the_export_of_a_checkpoint_has_its_own_weights(shards, tiny_model_folder, tmp_path):
+    made = recipe(shards, tiny_model_folder, tmp_path, steps=2)
+    trainer, stop = trained(made)
+    for value in trainer.average.tensors.values():
+        value.zero_()
+    stop.history.clear()
+    stop._best = None  # zeros become the best weights
+    trainer.evaluated(stop)
+    (checkpoint,) = checkpoints(tmp_path / "checkpoints")
+    export.exporter(made.run, tiny_model_folder)(checkpoint)
+    export.export(tmp_path, tiny_model_folder, tmp_path / "final")
+    name = "model.embed_tokens.weight"
+    for folder, is_zero in (
+        (tmp_path / "exports" / checkpoint.name, False),
+        (tmp_path / "final", True),
+    ):
+        assert bool(load_model(folder).state_dict()[name].any()) != is_zero
+
+
+def test_a_resumed_run_keeps_its_held_back_records(shards, tiny_model_folder, tmp_path):
+    made = recipe(shards, tiny_model_folder, tmp_path, steps=2)
+    trained(made)
+    pretrain.start(recipe(shards, tiny_model_folder, tmp_path, patience=5, steps=4))
+    with pytest.raises(
+        ConfigError, match=r"has held_back\.path = .*same', the recipe has .*other'"
+    ):
+        pretrain.start(recipe(shards, tiny_model_folder, tmp_path, held_back="other", steps=4))
 
 
 def test_a_recipe_without_held_back_records_has_no_early_stop(shards, tiny_model_folder, tmp_path):
@@ -121,7 +170,8 @@ def test_a_recipe_without_held_back_records_has_no_early_stop(shards, tiny_model
 
 @pytest.mark.parametrize(("name", "content"), [("held_back.json", b"{"), (BEST_FILE, b"x")])
 def test_broken_files_are_named(shards, tiny_model_folder, tmp_path, name, content):
-    made = recipe(shards, tiny_model_folder, tmp_path)
+    made = recipe(shards, tiny_model_folder, tmp_path, steps=1)
+    pretrain.start(made).run(report=lambda *_: None)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name} cannot be read"):
         EarlyStop.of(pretrain.start(made), made)

@@ -10,7 +10,7 @@ from finesight.data.loader import LoaderConfig, PackStream, read_packs
 from finesight.data.mixture import SourceConfig
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.train.epochs import measure, with_steps
 from finesight.train.finetune import SftChoices, default_epochs, preset_for, sft_recipe
@@ -120,6 +120,47 @@ def test_an_epoch_counts_the_first_source_only(shards, tiny_model_folder):
     processor = Processor.from_folder(tiny_model_folder)
     alone, mixed = (measure(each, processor).steps_per_epoch(each, 1) for each in (data, half))
     assert mixed == pytest.approx(2 * alone)
+
+
+def test_an_epoch_of_sources_that_are_weighed_by_tokens(shards, tiny_model_folder, tmp_path):
+    """A source of short records is drawn more often, so its epoch has fewer steps."""
+    image = np.zeros((56, 84, 3), dtype=np.uint8)
+    turns = (("What is it?", "word " * 60),)
+    write_shard(
+        tmp_path / "a.tar",
+        [Record.of_picture(id=f"l-{n}", image=image, turns=turns, meta=META) for n in range(8)],
+    )
+    data = LoaderConfig(source=(SourceConfig(path=shards), SourceConfig(path=tmp_path)))
+    processor = Processor.from_folder(tiny_model_folder)
+    short, long = (
+        measure(data.model_copy(update={"source": (one,)}), processor).tokens for one in data.source
+    )
+    lengths = measure(data.model_copy(update={"weigh_by": "tokens"}), processor)
+    assert lengths.share == pytest.approx(long / (short + long))
+    assert lengths.share > 0.6
+    assert lengths.tokens == pytest.approx(2 * short * long / (short + long))
+
+
+def test_a_record_that_cannot_be_encoded_is_left_to_the_loader(tiny_model_folder, tmp_path):
+    """`data.skip_share` could not allow it otherwise: lengths are measured before the training starts."""
+    thin, plain = (
+        Record.of_picture(
+            id=name,
+            image=np.zeros((28, width, 3), dtype=np.uint8),
+            turns=(("What is it?", "word"),),
+            meta=META,
+        )
+        for name, width in (("thin", 9000), ("plain", 28))
+    )
+    processor = Processor.from_folder(tiny_model_folder)
+    for name, records in (("some", [thin, plain, thin]), ("none", [thin])):
+        write_shard(tmp_path / name / "a.tar", records)
+    some, none = (
+        LoaderConfig(source=(SourceConfig(path=tmp_path / name),)) for name in ("some", "none")
+    )
+    assert measure(some, processor).num_records == 3
+    with pytest.raises(RecordInvalid, match="thin"):
+        measure(none, processor)
 
 
 def test_epochs_replace_steps_and_keep_the_shares_of_the_phases(shards, tiny_model_folder):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -12,6 +13,8 @@ from torch import nn
 
 from finesight.errors import DataError
 from finesight.train.guard import Guard, GuardConfig, first_nonfinite, records_of
+from finesight.train.loop import Trainer
+from finesight.train.parallel import ParallelSection, Ranks
 
 PACKS = [SimpleNamespace(records=("a1", "b2"))]
 
@@ -95,3 +98,18 @@ def test_many_records_are_counted():
     packs = [SimpleNamespace(records=tuple(f"r{number}" for number in range(20)))]
     assert records_of(packs).endswith("r11 and 8 more")
     assert records_of([SimpleNamespace(records=())]) == "no record"
+
+
+def test_every_rank_writes_its_own_records_to_the_log(tmp_path):
+    """The records that spoil a step may be those of any rank."""
+    for rank in (0, 1):
+        run = SimpleNamespace(
+            guard=SimpleNamespace(notes=[f"records of rank {rank}"]),
+            ranks=Ranks(sizes=ParallelSection(data=2), rank=rank),
+            settings=SimpleNamespace(folder=tmp_path),
+            state=SimpleNamespace(step=3),
+        )
+        Trainer._note(run, [])
+        assert run.guard.notes == []
+    lines = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert [line["note"] for line in lines] == ["records of rank 0", "records of rank 1"]

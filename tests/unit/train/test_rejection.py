@@ -197,6 +197,16 @@ def test_a_stopped_round_goes_on_without_doubling(sampler, tmp_path) -> None:
     assert script.calls == before
 
 
+def test_a_block_that_is_made_again_without_a_right_answer_keeps_none(sampler, tmp_path) -> None:
+    """A model behind an endpoint may answer otherwise after a kill; the numbers are those of the second start."""
+    records, out = [record("q", "Which?", "red", colour=None)], tmp_path / "out"
+    run(sampler(records, Script({"Which?": ["red", "blue"]})), out)
+    (out / "counts" / "00000000.json").unlink()  # killed after the shards were written
+    counts = run(sampler(records, Script({"Which?": ["green"]})), out)
+    assert (counts["kept"], counts["pairs"]) == (0, 0)
+    assert not [*out.glob("*/*.tar"), *out.glob("*/*.index.json")]
+
+
 def test_a_round_goes_on_with_its_own_recipe_and_model_only(sampler, tmp_path) -> None:
     records = [record("q", "Which?", "red", colour=None)]
     script = Script({"Which?": ["red"]})

@@ -10,7 +10,7 @@ Source: cocodataset.org, data format.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,11 @@ def read_file(path: Path, question: str) -> Iterator[tuple[Row, Draft | RowRefus
     grouped: dict[Any, list[Any]] = defaultdict(list)
     for annotation in whole["annotations"]:
         grouped[_key(annotation, "image_id")].append(annotation)
+    pictures = Counter(_key(image, "id") for image in whole["images"])
     for number, image in enumerate(whole["images"], 1):
         row = Row(f"{path.name}, row {number}", image)
         try:
+            _check_image(image, pictures)
             if "categories" in whole:
                 yield row, _draft(image, names, grouped)
             else:
@@ -79,6 +81,8 @@ def read_file(path: Path, question: str) -> Iterator[tuple[Row, Draft | RowRefus
         except RowRefused as refused:
             yield row, refused
     for key, lost in grouped.items():
+        if pictures[key] > 1:
+            continue  # these pictures are refused
         message = f"{len(lost)} annotations are of picture {key!r}, which is not listed"
         yield Row(f"{path.name}, annotations"), RowRefused("columns", message)
 
@@ -96,17 +100,26 @@ def _key(entry: Any, name: str) -> int | str | None:
     return value if isinstance(value, (int, str)) else None
 
 
-def _annotations(image: Any, grouped: dict[Any, list[Any]]) -> list[Any]:
-    """The annotations of a picture, taken out of all."""
+def _check_image(image: Any, pictures: Counter[int | str | None]) -> None:
+    """Without an id of its own, a picture has no annotations or those of another one."""
     if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
         raise RowRefused("columns", "the picture has no file_name")
     key = _key(image, "id")
-    return grouped.pop(key, []) if key is not None else []
+    if key is None:
+        found = image.get("id")
+        raise RowRefused(
+            "columns", f"the picture has the id {found!r:.40}, expected a number or a text"
+        )
+    if pictures[key] > 1:
+        message = (
+            f"{pictures[key]} pictures have the id {key!r}: their annotations cannot be told apart"
+        )
+        raise RowRefused("columns", message, hint="number the pictures anew when files are merged")
 
 
 def _captions(image: Any, question: str, grouped: dict[Any, list[Any]]) -> list[Draft]:
     drafts = []
-    for annotation in _annotations(image, grouped):
+    for annotation in grouped.pop(image["id"], []):
         caption = annotation.get("caption")
         if not isinstance(caption, str):
             raise RowRefused("columns", "an annotation has no caption, and there are no categories")
@@ -132,7 +145,7 @@ def _unused(image: Any, annotations: list[Any], used: frozenset[str]) -> list[st
 def _draft(image: Any, names: Mapping[Any, str], grouped: dict[Any, list[Any]]) -> Draft:
     things: list[Thing] = []
     unsure: set[str] = set()
-    annotations = _annotations(image, grouped)
+    annotations = grouped.pop(image["id"], [])
     for annotation in annotations:
         name = names.get(_key(annotation, "category_id"))
         if name is None:

@@ -18,7 +18,7 @@ __all__ = ["container_of", "rows_of"]
 
 _CHUNK = 2**20
 LONGEST_ROW = 64 * 2**20
-"""Largest row of JSON, in bytes; a longer one is no row but a broken file."""
+"""Largest row of JSON in bytes, or cell of CSV in characters; a longer one is no row but a broken file."""
 _ROWS_AT_ONCE = 64
 _LONGEST_NUMBER = 40
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -161,6 +161,7 @@ class _Buffer:
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_ROW)  # the default is smaller than most pictures as data addresses
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file, strict=True)
         number = 0

@@ -142,7 +142,8 @@ def draft_of(picture: Annotated, seed: str) -> Draft:
         RowRefused: there is no class to ask about.
     """
     asker = _Asker(picture, random.Random(seed))
-    sure = [name for name in picture.classes if name not in picture.unsure]
+    # exports of Roboflow have a class and its group under one name
+    sure = [name for name in dict.fromkeys(picture.classes) if name not in picture.unsure]
     found = {thing.name for thing in picture.things}
     present = [name for name in sure if name in found]
     others = [name for name in sure if name not in found]

@@ -2,7 +2,8 @@
 """The formats of TRL: `messages`, `prompt` with `completion`, and `prompt` with `chosen` and `rejected`.
 
 Each is a text or a list of messages. Pictures are in the column `images` (or `image`); parts `{"type": "image"}` say
-where they are, else they come first. Chosen and rejected conversations may contain the prompt themselves.
+where they are, else they come first. Chosen and rejected conversations may contain the prompt themselves; a column
+`prompt` or `messages` then repeats what they say.
 
 Source: huggingface/trl, docs/source/dataset_formats.md.
 """
@@ -41,21 +42,31 @@ def read_row(row: Row) -> Draft:
 
 def _turns(columns: dict[str, Any]) -> tuple[list[Turn], list[Turn]]:
     """The conversation, and the worse answer."""
-    if "messages" in columns:
+    is_pair = columns.keys() >= {"chosen", "rejected"}
+    if "messages" in columns and not is_pair:
         return read_turns(columns.pop("messages"), CHAT), []
     prompt = _side(columns, "prompt", "user") if "prompt" in columns else []
     if "chosen" not in columns:
         return [*prompt, *_side(columns, "completion", "assistant")], []
-    if "rejected" not in columns:
+    if not is_pair:
         raise RowRefused("columns", "there is a chosen answer without a rejected one")
     chosen, rejected = (_side(columns, name, "assistant") for name in ("chosen", "rejected"))
-    if not prompt:
-        asked = max((n for n, turn in enumerate(chosen) if turn.role == "user"), default=-1) + 1
-        prompt, chosen = chosen[:asked], chosen[asked:]
-        if rejected[:asked] != prompt:
-            raise RowRefused("columns", "chosen and rejected answer different prompts")
-        rejected = rejected[asked:]
-    return [*prompt, *chosen], rejected
+    asked = max((n for n, turn in enumerate(chosen) if turn.role == "user"), default=-1) + 1
+    if not asked:
+        if not prompt and "messages" in columns:
+            prompt = read_turns(columns.pop("messages"), CHAT)
+        return [*prompt, *chosen], rejected
+    if rejected[:asked] != chosen[:asked]:
+        raise RowRefused("columns", "chosen and rejected answer different prompts")
+    if prompt and _words(prompt[-1]) != _words(chosen[asked - 1]):
+        raise RowRefused("columns", "prompt differs from the last question of chosen")
+    return chosen, rejected[asked:]
+
+
+def _words(turn: Turn) -> list[str]:
+    """The words of a turn without its pictures."""
+    text = " ".join(piece for piece in turn.pieces if isinstance(piece, str))
+    return text.replace("<image>", " ").split()
 
 
 def _side(columns: dict[str, Any], name: str, role: Any) -> list[Turn]:

@@ -2,13 +2,15 @@
 """YOLO: a folder with `data.yaml`, `images/` and `labels/`.
 
 A label file has a line for each object: its class, then centre and size of its box, or the corners of a polygon, all in
-shares of the sides. A picture without a label file has no objects. Pictures listed under `train` are read.
+shares of the sides. Key points after a box (`kpt_shape` in `data.yaml`) are not read. A picture without a label file
+has no objects. Pictures listed under `train` are read.
 
 Source: Ultralytics, docs/en/datasets/detect/index.md.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,7 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
         notes: gets the parts of the data set that are not read.
 
     Raises:
-        ConfigError: it cannot be read, or names no pictures.
+        ConfigError: it cannot be read, names no pictures, or none of them has a label file.
     """
     settings = _settings(config)
     names = settings["names"]
@@ -54,6 +56,12 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
             f"{config}: train is {settings['train']!r}, where there is no picture",
             hint=f"it is looked up in {root}",
         )
+    if not any(_labels_of(picture).exists() for picture in pictures):
+        raise ConfigError(
+            f"{config}: none of the {len(pictures)} pictures under train has a label file",
+            hint=f"that of {pictures[0].name} is looked up as {_labels_of(pictures[0])}",
+        )
+    num_points = _num_points(config, settings)
     for part in ("val", "test"):
         if settings.get(part):
             number = sum(1 for _ in _pictures(root, settings[part], config))
@@ -61,7 +69,7 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
     for picture in pictures:
         row = Row(str(picture.relative_to(root)) if picture.is_relative_to(root) else str(picture))
         try:
-            things = [*_things(_labels_of(picture), names)]
+            things = [*_things(_labels_of(picture), names, num_points)]
             annotated = Annotated(
                 picture=str(picture.absolute()),
                 things=things,
@@ -86,6 +94,14 @@ def _settings(config: Path) -> dict[str, Any]:
     if not isinstance(names, dict) or not all(isinstance(key, int) for key in names):
         raise ConfigError(f"{config}: names are {names!s:.60}, expected a list")
     return {**found, "names": {key: str(name) for key, name in names.items()}}
+
+
+def _num_points(config: Path, settings: Mapping[str, Any]) -> int:
+    """Numbers of key points after each box."""
+    shape = settings.get("kpt_shape", [0, 0])
+    if not isinstance(shape, list) or [type(number) for number in shape] != [int, int]:
+        raise ConfigError(f"{config}: kpt_shape is {shape!s:.60}, expected two whole numbers")
+    return math.prod(shape)
 
 
 def _root(config: Path, settings: Mapping[str, Any]) -> Path:
@@ -121,9 +137,9 @@ def _labels_of(picture: Path) -> Path:
     return Path(*parts)
 
 
-def _things(labels: Path, names: Mapping[int, str]) -> Iterator[Thing]:
+def _things(labels: Path, names: Mapping[int, str], num_points: int) -> Iterator[Thing]:
     try:
-        lines = labels.read_text(encoding="utf-8").splitlines() if labels.exists() else []
+        lines = labels.read_text(encoding="utf-8-sig").splitlines() if labels.exists() else []
     except (OSError, ValueError) as error:
         raise RowRefused("unreadable", f"{labels.name} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
@@ -137,16 +153,17 @@ def _things(labels: Path, names: Mapping[int, str]) -> Iterator[Thing]:
         name = names.get(int(kind)) if kind.is_integer() else None
         if name is None:
             raise RowRefused("columns", f"{where}: class {kind:g} has no name in data.yaml")
-        yield Thing(name, _box(values, where))
+        yield Thing(name, _box(values, num_points, where))
 
 
-def _box(values: list[float], where: str) -> tuple[float, float, float, float]:
-    if len(values) == 4:
-        x, y, width, height = values
+def _box(values: list[float], num_points: int, where: str) -> tuple[float, float, float, float]:
+    if len(values) == 4 + num_points:
+        x, y, width, height = values[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    if len(values) < 6 or len(values) % 2:
-        raise RowRefused(
-            "box", f"{where}: {len(values)} numbers, expected 4, or 6 and more in pairs"
+    if num_points or len(values) < 6 or len(values) % 2:
+        expected = (
+            f"4 and {num_points} of key points" if num_points else "4, or 6 and more in pairs"
         )
+        raise RowRefused("box", f"{where}: {len(values)} numbers, expected {expected}")
     xs, ys = values[::2], values[1::2]
     return min(xs), min(ys), max(xs), max(ys)

@@ -49,7 +49,8 @@ class Comparison:
         n: common items.
         only_first: items that only the first run has.
         only_second: items that only the second run has.
-        lost: units right in the first run only; None where units are not simply right or wrong.
+        lost: units right in the first run only; None where units are not simply right or wrong. Where lower is better,
+            a unit of value 0 is right.
         gained: units right in the second run only.
         p_value: exact two-sided McNemar test on these two numbers.
     """
@@ -148,6 +149,7 @@ def compare_scored(
         if {*one.values(), *two.values()} <= {0.0, 1.0}:
             lost = sum(each < 0 for each in differences.values())
             gained = sum(each > 0 for each in differences.values())
+            lost, gained = (lost, gained) if task.higher_is_better else (gained, lost)
             p_value = mcnemar(lost, gained)
     else:  # equal seeds: both runs are resampled on the same clusters
         draws = [

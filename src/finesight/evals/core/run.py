@@ -84,7 +84,7 @@ def run(
         on_progress: called with the number of items done.
 
     Raises:
-        EvalError: there is no item; the folder holds answers of other settings or more answers than `limit`; or the
+        EvalError: there is no item; the folder holds answers of other settings or to other items; or the
             space is "resized" and the responder does not state resized sizes.
         ConfigError: a number is out of range.
     """
@@ -103,7 +103,7 @@ def run(
                 selected.append(_stored(sample, journal, task, extractor, space))
                 if on_progress:
                     on_progress(len(selected))
-        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
+        _refuse_smaller(folder, selected, journal, limit=limit, shard=shard)
         journal.put_in_order()
     whole = shard[1] == 1
     result = _saved(folder, task, selected, extractor, settings) if whole else None
@@ -148,17 +148,31 @@ def _saved(
 
 
 def _refuse_smaller(
-    folder: Path, limit: int | None, selected: Sequence[Sample], journal: Journal
+    folder: Path,
+    selected: Sequence[Sample],
+    journal: Journal,
+    *,
+    limit: int | None,
+    shard: tuple[int, int],
 ) -> None:
-    """Raise if the limit would replace a result of more items."""
+    """Raise if the result would be of fewer items than are stored, which rescoring and comparisons include."""
     count, kept = len(selected), len(journal.samples)
-    if limit is not None and count < kept:
+    if count >= kept or shard[1] > 1:  # a shard has no result
+        return
+    if limit is None:
+        lost = sorted(journal.samples.keys() - {sample.id for sample in selected})
         raise EvalError(
-            f"{folder} holds {kept} answers, and with a limit of {limit} its result would be of {count}; no result"
-            " was written",
-            hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER"
-            f" scores all {kept}",
+            f"{folder} holds {kept} answers, {kept - count} of them to items that the copy no longer has, such as"
+            f" {lost[0]}; no result was written",
+            hint="give another folder, or the copy of before; finesight eval rescore FOLDER scores all"
+            f" {kept}",
         )
+    raise EvalError(
+        f"{folder} holds {kept} answers, and with a limit of {limit} its result would be of {count}; no result"
+        " was written",
+        hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER"
+        f" scores all {kept}",
+    )
 
 
 def _stored(

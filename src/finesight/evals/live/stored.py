@@ -134,7 +134,8 @@ def _actions(path: Path) -> Iterator[tuple[str | None, str, str]]:
     """Action, answer and problem of each line of a trajectory; empty without the file."""
     if not path.exists():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # The lines of a text would also end at U+2028, which answers may contain.
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             values: Mapping[str, Any] = json.loads(line)
         except ValueError as error:

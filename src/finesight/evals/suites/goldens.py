@@ -175,4 +175,4 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     """Lines of a file; empty if it is missing."""
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line]

@@ -437,3 +437,23 @@ def test_a_loss_of_other_roles_is_counted(folder):
     found = folder.read("rows.jsonl", [row])
     assert found.only
     assert found.reading.tally.ignored == {"loss of user": 1}
+
+
+@pytest.mark.parametrize("repeated", [["prompt"], ["prompt", "messages"], ["messages"]])
+def test_trl_pairs_whose_conversations_repeat_the_prompt(folder, repeated):
+    talk = [user("Hi."), assistant("Yes?"), user("Red?")]
+    others = {"prompt": "Red?", "messages": [*talk, assistant("Yes.")]}
+    row = {"chosen": [*talk, assistant("Yes.")], "rejected": [*talk, assistant("No.")]}
+    found = folder.read("rows.jsonl", [row | {name: others[name] for name in repeated}])
+    assert [text for _, text in said(found.only)] == ["Hi.", "Yes?", "Red?", "Yes."]
+    assert answers(found.only) == ["No."]
+    found = folder.read("rows.jsonl", [row | {"prompt": "Blue?"}])
+    assert found.problems[0].message == "prompt differs from the last question of chosen"
+
+
+def test_trl_pairs_with_the_prompt_as_messages(folder):
+    found = folder.read(
+        "r.jsonl", [{"messages": [user("Red?")], "chosen": "Yes.", "rejected": "No."}]
+    )
+    assert said(found.only) == [("user", "Red?"), ("assistant", "Yes.")]
+    assert answers(found.only) == ["No."]

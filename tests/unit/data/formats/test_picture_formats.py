@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -49,6 +50,17 @@ def test_a_metadata_file_of_the_hub(folder):
 def test_a_broken_table(folder):
     found = folder.read("captions.csv", 'image,caption\nred.png,a,b\nred.png\n"red.png\n')
     assert found.reasons == ["columns", "columns", "unreadable"]
+
+
+def test_a_table_with_long_cells(folder):
+    """A picture as a data address, and a caption, each longer than the default limit of the module csv."""
+    content = base64.b64encode((folder.path / "red.png").read_bytes() + bytes(150_000)).decode()
+    caption = "word " * 30_000
+    found = folder.read(
+        "captions.csv",
+        f'image,caption\n"data:image/png;base64,{content}",{caption}\nred.png,Red.\n',
+    )
+    assert [len(said(record)[1][1]) for record in found.records] == [len(caption), 4]
 
 
 COCO = {
@@ -158,6 +170,24 @@ def test_a_picture_that_was_resized_after_it_was_annotated_is_refused(folder):
     assert "for 600 x 400 pixels, but the picture has 300 x 200" in found.problems[0].message
 
 
+@pytest.mark.parametrize("number", [1, None, 2.0])
+def test_a_picture_without_an_id_of_its_own_is_refused(folder, number):
+    """Its annotations would be lost, and all answers about it "none"."""
+    second = COCO["images"][1] | {"id": number}
+    found = folder.read("x.json", COCO | {"images": [COCO["images"][0], second]})
+    assert found.reasons == (["columns"] * 2 if number == 1 else ["columns"])
+    assert len(found.records) == (number != 1)
+
+
+def test_a_class_that_is_listed_twice_is_asked_about_once(folder):
+    twice = COCO["categories"] + [{"id": 0, "name": "dog", "supercategory": "none"}]
+    plain, found = (
+        folder.read("x.json", COCO | {"categories": each}).records[0]
+        for each in (COCO["categories"], twice)
+    )
+    assert len(found.conversation.messages) == len(plain.conversation.messages)
+
+
 def yolo(folder, settings="names: [dog, cat]\ntrain: images/train\n", **labels):
     folder.write("set/data.yaml", settings)
     folder.picture("set/images/train/a.png", (200, 100))
@@ -181,6 +211,34 @@ def test_yolo(folder):
         in asked["Locate the dog, output its bbox coordinates using JSON format."]
     )
     assert set(turns_of(second, (100, 60)).values()) == {"none", "0"}
+
+
+def test_yolo_without_any_label_file_is_refused(folder):
+    """All answers would be "none"; labels in another folder look like this."""
+    yolo(folder)
+    with pytest.raises(ConfigError, match="none of the 1 pictures under train has a label file"):
+        folder.read("set")
+
+
+def test_yolo_of_a_file_with_a_byte_order_mark(folder):
+    yolo(folder, a="\ufeff1 0.5 0.5 0.25 0.5\r\n")
+    assert folder.read("set").reasons == []
+
+
+def test_key_points_of_yolo_are_no_corners(folder):
+    settings = "names: [dog, cat]\ntrain: images/train\nkpt_shape: [2, 3]\n"
+    yolo(folder, settings, a="1 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n")
+    ((x1, y1, x2, y2),) = {
+        place.values for place in folder.read("set").only.places if place.kind == "box"
+    }
+    assert (x1, y1, x2, y2) == (75, 25, 125, 75)
+    yolo(folder, settings, a="1 0.5 0.5 0.25 0.5")
+    assert (
+        folder.read("set").problems[0].message.endswith("4 numbers, expected 4 and 6 of key points")
+    )
+    yolo(folder, settings.replace("[2, 3]", "2"), a="1 0.5 0.5 0.25 0.5")
+    with pytest.raises(ConfigError, match="kpt_shape is 2, expected two whole numbers"):
+        folder.read("set")
 
 
 @pytest.mark.parametrize("name", ["set", "set/data.yaml", "instances.json", "."])

@@ -45,6 +45,12 @@ def test_counts_and_differences():
     assert found.interval[0] < 0.25 < found.interval[1]
 
 
+def test_where_lower_is_better_a_unit_of_0_is_right():
+    task = replace(TOY, higher_is_better=False)
+    found = compare_scored(task, scored([1, 1, 0]), scored([0, 0, 1]), only=(0, 0))
+    assert (found.lost, found.gained) == (1, 2)
+
+
 def test_pairing_narrows_the_interval():
     """200 questions, the second run right on the same and on 20 more: surely better."""
     first = [int(n % 2 == 0) for n in range(200)]

@@ -252,6 +252,17 @@ def test_a_smaller_limit_does_not_replace_a_larger_result(tmp_path):
     assert go([*items, item(8)], responder, tmp_path, limit=9).result.n == 9
 
 
+def test_a_copy_that_has_lost_items_does_not_replace_the_result(tmp_path):
+    """Rescoring and comparisons would still include the stored answers to the lost items."""
+    items = [item(n) for n in range(8)]
+    before = go(items, Asked(), tmp_path).result
+    with pytest.raises(
+        EvalError, match=r"holds 8 answers, 1 of them .* no longer has, such as q3;"
+    ):
+        go([each for each in items if each.id != "q3"], Asked(), tmp_path)
+    assert load_result(tmp_path) == before
+
+
 def test_a_limit_without_groups_stops_reading(tmp_path):
     def endless():
         number = 0

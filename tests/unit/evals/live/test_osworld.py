@@ -171,8 +171,12 @@ def store(folder, app, name, score, *lines):
     place.mkdir(parents=True)
     (place / "result.txt").write_text(f"{score}\n")
     if lines:
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        (place / "traj.jsonl").write_text(content)
+        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (place / "traj.jsonl").write_text(content, encoding="utf-8")
+
+
+WRAPPED = "I am\u2028done."
+"""A line end of Unicode, which ends no line of a file."""
 
 
 def line(action, **more):
@@ -182,7 +186,14 @@ def line(action, **more):
 @pytest.fixture
 def results(tmp_path):
     folder = tmp_path / "results"
-    store(folder, "chrome", "bookmark", 1.0, line("pyautogui.click(1, 2)"), line("DONE"))
+    store(
+        folder,
+        "chrome",
+        "bookmark",
+        1.0,
+        line("pyautogui.click(1, 2)"),
+        line("DONE", response=WRAPPED),
+    )
     store(folder, "chrome", "impossible", 1, line("FAIL"))
     store(folder, "gimp", "crop", 0.5, line({"action_type": "DONE"}))
     return folder
@@ -210,7 +221,7 @@ def test_a_stored_run_is_added_up_per_app_and_in_total(copy, results, tmp_path):
     assert done.result.errors == {"no_answer": 1}
     told = json.loads(done.samples[0].text)
     assert [step["act"]["text"] for step in told["steps"]] == ["pyautogui.click(1, 2)", "DONE"]
-    assert told["steps"][1]["answer"] == "I do DONE."
+    assert told["steps"][1]["answer"] == WRAPPED
 
 
 @pytest.mark.parametrize(
