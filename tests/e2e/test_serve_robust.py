@@ -387,7 +387,7 @@ def test_a_fault_within_a_stream_ends_it_with_an_error_event(server, monkeypatch
     def broken(*_):
         raise KeyError("internal detail")
 
-    monkeypatch.setattr(chat_endpoint._Chunks, "_last", broken)
+    monkeypatch.setattr(chat_endpoint._Chunks, "_end", broken)
     answer = post(server, chat("Hello", stream=True))
     *_, error, done = events_of(answer)
     identity = answer.headers["x-request-id"]
